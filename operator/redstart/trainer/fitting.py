@@ -1,0 +1,130 @@
+"""Fits the pipeline, and chooses the threshold on rows that the model did not see."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import numpy as np
+from sklearn.base import clone
+
+from redstart.api.v1alpha1.training_job import Split
+from redstart.artifacts.manifest import Label
+from redstart.trainer.columns import class_text
+from redstart.trainer.errors import TrainingError, last_line, reported
+from redstart.trainer.evaluation import best_threshold
+from redstart.trainer.progress import say
+from redstart.trainer.splitting import folds
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Learnable:
+    """The rows of one part, in the form in which a pipeline takes them: `matrix` [rows, features] (numbers, then
+    categories), `target` [rows] of class indices or numbers, `groups` [rows] where the split has them."""
+
+    matrix: NDArray[Any]
+    target: NDArray[Any]
+    groups: NDArray[Any] | None = None
+
+
+def fit(pipeline: Pipeline, part: Learnable) -> Pipeline:
+    """Fit a copy of the pipeline.
+
+    Raises:
+        TrainingError: FitFailed, with the last line of the exception.
+    """
+    fitted = clone(pipeline)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with reported("FitFailed", f"{type(fitted[-1]).__name__} could not be fitted"):
+            fitted.fit(part.matrix, part.target)
+    for text in sorted(
+        {f"{type(w.message).__name__}: {str(w.message).splitlines()[0]}" for w in caught if str(w.message)}
+    ):
+        say("warning", text)
+    return fitted
+
+
+def in_parallel(estimator: Any) -> Any:
+    """Let forests use the processors of this pod, as threads (other estimators would start processes). The result
+    does not depend on how many there are."""
+    if (
+        type(estimator).__module__ == "sklearn.ensemble._forest"
+        and estimator.get_params().get("n_jobs", 0) is None
+    ):
+        estimator.set_params(n_jobs=joblib.cpu_count())
+    return estimator
+
+
+def with_class_indices(estimator: Any, classes: Sequence[Label]) -> Any:
+    """Classifiers learn class indices; a `class_weight` by label becomes one by index.
+
+    Raises:
+        TrainingError: ParameterInvalid, when it names no class.
+    """
+    weights = estimator.get_params().get("class_weight")
+    if isinstance(weights, dict):
+        names = [class_text(label) for label in classes]
+        if unknown := [str(key) for key in weights if str(key) not in names]:
+            raise TrainingError(
+                "ParameterInvalid",
+                f"algorithm.parameters.class_weight: the target has no class {unknown[0]}; "
+                f"there are {', '.join(names[:20])}",
+            )
+        estimator.set_params(class_weight={names.index(str(key)): weight for key, weight in weights.items()})
+    return estimator
+
+
+def scores(pipeline: Pipeline, matrix: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Probabilities [rows, classes], or decision values, or None where the estimator has neither."""
+    for method in ("predict_proba", "decision_function"):
+        if hasattr(pipeline, method):
+            return np.asarray(getattr(pipeline, method)(matrix), dtype=np.float64)
+    return None
+
+
+def choose_threshold(
+    pipeline: Pipeline,
+    part: Learnable,
+    spec: Split,
+    *,
+    metric: str,
+    positive: int,
+    report: Callable[[int, int], None],
+) -> float:
+    """The threshold that maximizes `metric` on out-of-fold predictions of the training part.
+
+    Args:
+        report: Called with (fold, folds) before each fold.
+
+    Raises:
+        TrainingError: ThresholdImpossible or FitFailed.
+    """
+    count = spec.validation.folds
+    probability = np.full(len(part.target), np.nan)
+    try:
+        pairs = list(folds(spec, part.target, part.groups))
+    except ValueError as error:
+        raise TrainingError("ThresholdImpossible", f"split.validation.folds: {last_line(error)}") from error
+    for number, (train, held) in enumerate(pairs, start=1):
+        report(number, count)
+        fitted = fit(pipeline, Learnable(part.matrix[train], part.target[train]))
+        known = list(fitted.classes_)
+        with reported("PredictFailed", f"{type(fitted[-1]).__name__} cannot predict held-out rows"):
+            found = fitted.predict_proba(part.matrix[held])
+        probability[held] = found[:, known.index(positive)] if positive in known else 0.0
+    seen = ~np.isnan(probability)
+    truth = part.target[seen] == positive
+    if not truth.any() or truth.all():
+        raise TrainingError(
+            "ThresholdImpossible",
+            "evaluation.threshold: the folds hold rows of one class only; use fewer folds",
+        )
+    return best_threshold(truth, probability[seen], metric)

@@ -1,0 +1,62 @@
+"""How far the run is: GET :9105/progress while it lasts, and lines of a log that a data scientist can read."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import msgspec
+
+PORT = 9105
+
+
+class Progress:
+    """The latest step; `step` is called by the run, `snapshot` by the HTTP server's threads."""
+
+    def __init__(self) -> None:
+        self._latest = (0, "starting")
+
+    def step(self, percent: int, message: str) -> None:
+        """The run is now at `percent`, doing what `message` says."""
+        self._latest = (percent, message)
+
+    def snapshot(self) -> bytes:
+        """The latest step as JSON."""
+        percent, message = self._latest
+        return msgspec.json.encode({"percent": percent, "message": message})
+
+
+def say(topic: str, text: str) -> None:
+    """One line of the log."""
+    print(f"{topic:<11}{text}", flush=True)
+
+
+@contextmanager
+def served(progress: Progress, port: int | None = None) -> Iterator[int]:
+    """Serve the progress, by default on REDSTART_PROGRESS_PORT or 9105; gives the port (0 asks for a free one)."""
+    wanted = port if port is not None else int(os.environ.get("REDSTART_PROGRESS_PORT", PORT))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = self.path == "/progress"
+            content = progress.snapshot() if found else b'{"error": "there is only /progress"}'
+            self.send_response(200 if found else 404)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Requests of the operator are no part of the run's log."""
+
+    server = ThreadingHTTPServer(("", wanted), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="progress", daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
