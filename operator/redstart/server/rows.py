@@ -1,0 +1,275 @@
+"""Reads rows as clients send them: JSON in, tensors out, or an error that names row, field and what is expected.
+
+msgspec checks names and types while it parses, by a struct that is made from the manifest's inputs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from redstart.artifacts.manifest import Input, Manifest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_ROWS = 1000
+"""Rows in one request: a thousand take some milliseconds, in which nobody else is answered."""
+
+# What fits no float32 would reach the model as infinity.
+_LARGEST = float(np.finfo(np.float32).max)
+_NUMBER = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
+_DTYPES: dict[str, Any] = {"float": np.float32, "double": np.float64, "string": object}
+_KINDS = ("rows", "instances", "features")
+_LOCATED = re.compile(r"(?P<what>.*?) - at `\$\.(?P<kind>rows|instances|features)(?P<rest>.*)`$", re.DOTALL)
+_FOUND = re.compile(r"got `(\w+)`")
+
+
+class InputError(Exception):
+    """The request cannot be answered as it is; `field` and `row` (from 0) where they are known."""
+
+    def __init__(
+        self, status: int, message: str, *, row: int | None = None, field: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.row = row
+        self.field = field
+
+
+class Rows(NamedTuple):
+    """One array for each of the manifest's tensors; `single` when the client asked about one row, not a list."""
+
+    tensors: list[NDArray[Any]]
+    single: bool
+
+
+def expected(feature: Input) -> str:
+    """What a value of this input may be, in words."""
+    kind = "a number" if feature.type == "Number" else "a string"
+    if feature.closed and feature.values:
+        kind = f"one of {', '.join(map(repr, feature.values[:20]))}"
+    return f"{kind} or null" if feature.nullable else kind
+
+
+def value_type(feature: Input) -> Any:
+    """The type that msgspec checks a value of this input against."""
+    base = _NUMBER | bool if feature.type == "Number" else str | int | bool
+    return base | None if feature.nullable else base
+
+
+class RowDecoder:
+    """Decodes the bodies of /predict for one model."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._inputs = manifest.inputs
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_request_type(manifest.inputs))
+        self._astuple = msgspec.structs.astuple
+        self._arrays = ArrayBuilder(manifest)
+
+    def decode(self, body: bytes) -> Rows:
+        """Read a body: one of `rows`, `instances` or `features`.
+
+        Raises:
+            InputError: 400 when it is no JSON of this shape, 422 when a value is not one the model takes.
+        """
+        try:
+            request = self._decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise self._explain(str(error)) from None
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise not_json(body, error) from None
+        given = [
+            rows for rows in (request.rows, request.instances, request.features) if rows is not msgspec.UNSET
+        ]
+        if len(given) != 1:
+            raise InputError(
+                400, f"the body must have exactly one of {', '.join(_KINDS)}; it has {len(given)}"
+            )
+        single = request.features is not msgspec.UNSET
+        rows: list[Any] = [request.features] if single else given[0]
+        check_count(len(rows))
+        return Rows(self._arrays.build([self._astuple(row) for row in rows]), single)
+
+    def _explain(self, message: str) -> InputError:
+        located = _LOCATED.match(message)
+        if located is None:
+            if "unknown field" in message:
+                return InputError(400, f"{message}; the body may have one of {', '.join(_KINDS)}")
+            if message.startswith("Expected `array` of at most"):
+                return InputError(422, f"instances and features take {len(self._inputs)} values for each row")
+            return InputError(400, f"{message}; send an object with one of {', '.join(_KINDS)}")
+        what, kind, rest = located.group("what", "kind", "rest")
+        row, place = _place(kind, rest)
+        if row is None:
+            return InputError(400, f"{kind}: {what}")
+        feature = self._feature(kind, place)
+        name = f"{kind}[{row}]" if kind != "features" else kind
+        if feature is not None:
+            return InputError(
+                422, _mismatch(f"{name}.{feature.name}", feature, what), row=row, field=feature.name
+            )
+        if field := re.search(r"required field `(.*)`", what, re.DOTALL):
+            missing = self._feature("rows", field.group(1))
+            wanted = f"; expected {expected(missing)}" if missing else ""
+            return InputError(
+                422, f"{name}.{field.group(1)}: is required{wanted}", row=row, field=field.group(1)
+            )
+        if field := re.search(r"unknown field `(.*)`", what, re.DOTALL):
+            known = ", ".join(feature.name for feature in self._inputs[:20])
+            return InputError(
+                422,
+                f"{name}.{field.group(1)}: is no input of the model; its inputs are {known}",
+                row=row,
+                field=field.group(1),
+            )
+        if "length" in what:
+            names = ", ".join(feature.name for feature in self._inputs[:20])
+            return InputError(
+                422, f"{name}: expected {len(self._inputs)} values, in the order {names}", row=row
+            )
+        return InputError(422, f"{name}: {what}", row=row)
+
+    def _feature(self, kind: str, place: str) -> Input | None:
+        if kind == "rows":
+            return next((feature for feature in self._inputs if feature.name == place), None)
+        index = int(place) if place.isdigit() else len(self._inputs)
+        return self._inputs[index] if index < len(self._inputs) else None
+
+
+def _place(kind: str, rest: str) -> tuple[int | None, str]:
+    """Row and field in the end of msgspec's path: `[3].torque` of rows, `[3][0]` of instances, `[0]` of features."""
+    if kind == "features":
+        return 0, rest.strip("[]")
+    found = re.match(r"\[(\d+)\](?:\.(.*)|\[(\d+)\])?$", rest, re.DOTALL)
+    return (int(found.group(1)), found.group(2) or found.group(3) or "") if found else (None, "")
+
+
+def _mismatch(place: str, feature: Input, what: str) -> str:
+    found = _FOUND.search(what)
+    if found is None:
+        return f"{place}: the number is too large; at most {_LARGEST:.3g} either side of 0 is expected"
+    if found.group(1) == "null":
+        return f"{place}: is required; expected {expected(feature)}, got null"
+    return f"{place}: expected {expected(feature)}, got {found.group(1)}"
+
+
+def not_json(body: bytes, error: Exception) -> InputError:
+    """The error for a body that is no JSON."""
+    hint = ""
+    if re.search(rb"[\s:,\[](NaN|-?Infinity)\b", body):
+        hint = "; JSON has no NaN or Infinity, send null for a missing value"
+    elif not body:
+        hint = "; the body is empty"
+    return InputError(400, f"the body is not JSON: {error}{hint}")
+
+
+def check_count(rows: int) -> None:
+    """Refuse no rows, and too many."""
+    if rows == 0:
+        raise InputError(422, "there are no rows; send at least one")
+    if rows > MAX_ROWS:
+        raise InputError(422, f"{rows} rows in one request; send at most {MAX_ROWS}")
+
+
+def _request_type(inputs: Sequence[Input]) -> type[msgspec.Struct]:
+    names = [f"f{index}" for index in range(len(inputs))]
+    types = [value_type(feature) for feature in inputs]
+    # A nullable input may be left out; each row in `instances` has all values, as nothing else says which is which.
+    row = msgspec.defstruct(
+        "Row",
+        [
+            (name, kind, None) if feature.nullable else (name, kind)
+            for name, kind, feature in zip(names, types, inputs, strict=True)
+        ],
+        rename=dict(zip(names, (feature.name for feature in inputs), strict=True)),
+        forbid_unknown_fields=True,
+        kw_only=True,
+        gc=False,
+    )
+    values = msgspec.defstruct(
+        "Values", list(zip(names, types, strict=True)), array_like=True, forbid_unknown_fields=True, gc=False
+    )
+    kinds = {"rows": list[row], "instances": list[values], "features": values}  # type: ignore[valid-type]
+    return msgspec.defstruct(
+        "Request",
+        [(name, kind | msgspec.UnsetType, msgspec.UNSET) for name, kind in kinds.items()],
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+
+
+class ArrayBuilder:
+    """Turns rows (tuples of checked values in the order of the manifest's inputs) into its tensors."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        names = [feature.name for feature in manifest.inputs]
+        by_name = {feature.name: feature for feature in manifest.inputs}
+        self._tensors: list[tuple[Any, Callable[[tuple[Any, ...]], Sequence[Any]], list[Input] | None]] = []
+        for tensor in manifest.tensors:
+            features = [by_name[name] for name in tensor.features] if tensor.type == "string" else None
+            columns = [names.index(name) for name in tensor.features]
+            self._tensors.append((_DTYPES[tensor.type], _picker(columns, len(names)), features))
+
+    def build(self, rows: Sequence[tuple[Any, ...]]) -> list[NDArray[Any]]:
+        """One array of shape [rows, features] for each tensor.
+
+        Raises:
+            InputError: a category that the model does not take.
+        """
+        return [
+            np.array([pick(row) for row in rows], dtype=dtype)
+            if features is None
+            else self._strings([pick(row) for row in rows], features)
+            for dtype, pick, features in self._tensors
+        ]
+
+    @staticmethod
+    def _strings(rows: list[Sequence[Any]], features: list[Input]) -> NDArray[Any]:
+        array = np.empty((len(rows), len(features)), dtype=object)
+        for index, row in enumerate(rows):
+            for column, (value, feature) in enumerate(zip(row, features, strict=True)):
+                array[index, column] = category(value, feature, index)
+        return array
+
+
+def _picker(columns: list[int], width: int) -> Callable[[tuple[Any, ...]], Sequence[Any]]:
+    if columns == list(range(width)):
+        return tuple
+    if columns == list(range(columns[0], columns[0] + len(columns))):
+        return itemgetter(slice(columns[0], columns[-1] + 1))
+    return itemgetter(*columns)
+
+
+def category(value: str | int | bool | None, feature: Input, row: int) -> str:
+    """The text of a category as the model knows it; "" is missing.
+
+    Raises:
+        InputError: 422 for a missing value that is required, and for one that a closed input does not know.
+    """
+    text: str
+    match value:
+        case str():
+            text = value
+        case None:
+            text = ""
+        case bool():
+            text = "true" if value else "false"
+        case _:
+            text = str(value)
+    if text == "":
+        if feature.nullable:
+            return text
+    elif not feature.closed or text in (feature.values or ()):
+        return text
+    raise InputError(
+        422,
+        f"rows[{row}].{feature.name}: expected {expected(feature)}, got {text[:100]!r}",
+        row=row,
+        field=feature.name,
+    )

@@ -1,0 +1,63 @@
+"""One loaded model with its two ways of being asked."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from redstart.artifacts.predictor import Model
+from redstart.server.inference import Answers, answer
+from redstart.server.loading import Artifact
+from redstart.server.open_inference import OpenInference
+from redstart.server.openapi import document
+from redstart.server.rows import RowDecoder, Rows
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Answered(NamedTuple):
+    """The body for the client, and the rows and answers to be counted."""
+
+    body: bytes
+    rows: Rows
+    answers: Answers
+
+
+class Service:
+    """Answers /predict and infer requests with one artifact's model, under a name and a version."""
+
+    def __init__(self, artifact: Artifact, model: Model, name: str, version: str) -> None:
+        self.artifact = artifact
+        self.model = model
+        self.rows = RowDecoder(artifact.manifest)
+        self._manifest = artifact.manifest
+        self._open_inference = OpenInference(artifact.manifest, name, version)
+        self.metadata = _encode(self._open_inference.metadata())
+        self.openapi = _encode(document(artifact.manifest, artifact.reference, name, version))
+        # The end of every answer to /predict, encoded once.
+        self._suffix = b',"model":' + _encode(name) + b',"version":' + _encode(version) + b"}"
+
+    def predict(self, body: bytes) -> Answered:
+        """Answer a request to /predict.
+
+        Raises:
+            InputError: the request is wrong. ModelError: the model failed.
+        """
+        rows = self.rows.decode(body)
+        answers = answer(self._manifest, self.model, rows.tensors)
+        predictions, probabilities = answers
+        content = b'{"prediction":' + _encode(predictions[0] if rows.single else predictions)
+        if probabilities is not None:
+            content += b',"probabilities":' + _encode(probabilities[0] if rows.single else probabilities)
+        return Answered(content + self._suffix, rows, answers)
+
+    def infer(self, body: bytes) -> Answered:
+        """Answer an infer request of the Open Inference Protocol.
+
+        Raises:
+            InputError: the request is wrong. ModelError: the model failed.
+        """
+        request, rows = self._open_inference.decode(body)
+        answers = answer(self._manifest, self.model, rows.tensors)
+        return Answered(self._open_inference.encode(request, answers), rows, answers)

@@ -1,0 +1,159 @@
+"""Open Inference Protocol V2."""
+
+import copy
+import json
+
+import pytest
+
+from redstart.server.rows import InputError
+
+TORQUE = {"name": "torque", "shape": [2], "datatype": "FP64", "data": [40.1, None]}
+TEMPERATURE = {"name": "Air temperature [K]", "shape": [2], "datatype": "FP32", "data": [298.1, 300]}
+PRODUCT = {"name": "product_type", "shape": [2], "datatype": "BYTES", "data": ["L", "M"]}
+REQUEST = {"id": "42", "inputs": [TORQUE, TEMPERATURE, PRODUCT]}
+
+ROWS = [
+    {"torque": 40.1, "Air temperature [K]": 298.1, "product_type": "L"},
+    {"torque": None, "Air temperature [K]": 300, "product_type": "M"},
+]
+
+
+def infer(service, request):
+    return json.loads(service.infer(json.dumps(request).encode()).body)
+
+
+def changed(index, **fields):
+    request = copy.deepcopy(REQUEST)
+    request["inputs"][index] |= fields
+    return request
+
+
+def outputs(answer):
+    return {output["name"]: output for output in answer["outputs"]}
+
+
+def test_an_infer_request_is_answered_as_predict_answers(service):
+    answer = infer(service, REQUEST)
+    wanted = json.loads(service.predict(json.dumps({"rows": ROWS}).encode()).body)
+    assert (answer["model_name"], answer["model_version"], answer["id"]) == (
+        "machine-failure",
+        "machine-failure-v3",
+        "42",
+    )
+    found = outputs(answer)
+    assert found["prediction"] == {
+        "name": "prediction",
+        "shape": [2],
+        "datatype": "INT64",
+        "data": wanted["prediction"],
+    }
+    assert (found["probabilities"]["shape"], found["probabilities"]["datatype"]) == ([2, 2], "FP64")
+    assert found["probabilities"]["data"] == [value for row in wanted["probabilities"] for value in row]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(changed(0, shape=[2, 1]), id="a column of shape [rows, 1]"),
+        pytest.param(changed(0, shape=[2, 1], data=[[40.1], [None]]), id="nested data"),
+        pytest.param(changed(0, parameters={"content_type": "np"}), id="parameters, which say nothing to us"),
+        pytest.param(REQUEST | {"parameters": {"priority": 3}}, id="parameters of the request"),
+        pytest.param({"inputs": [PRODUCT, TEMPERATURE, TORQUE]}, id="another order of the tensors, no id"),
+    ],
+)
+def test_requests_that_mean_the_same_have_the_same_answer(request_, service):
+    assert infer(service, request_)["outputs"] == infer(service, REQUEST)["outputs"]
+
+
+def test_without_an_id_the_answer_has_none(service):
+    assert "id" not in infer(service, {"inputs": REQUEST["inputs"]})
+
+
+def test_an_optional_input_may_be_left_out(service):
+    assert outputs(infer(service, {"inputs": [TEMPERATURE]}))["prediction"]["shape"] == [2]
+
+
+def test_only_the_outputs_that_were_asked_for_are_sent(service):
+    assert list(outputs(infer(service, REQUEST | {"outputs": [{"name": "probabilities"}]}))) == [
+        "probabilities"
+    ]
+
+
+WRONG = [
+    pytest.param(REQUEST | {"inputs": []}, "inputs: there is none", None, id="no tensors"),
+    pytest.param(
+        {"inputs": [TORQUE]}, "inputs: Air temperature [K] is required", "Air temperature [K]", id="one less"
+    ),
+    pytest.param(
+        changed(0, name="torqe"), "'torqe' is no input of the model", "torqe", id="an unknown tensor"
+    ),
+    pytest.param({"inputs": [TORQUE, TORQUE]}, "torque is given twice", "torque", id="the same tensor twice"),
+    pytest.param(
+        changed(0, datatype="BYTES"), "torque has datatype BYTES; expected", "torque", id="text for a number"
+    ),
+    pytest.param(
+        changed(2, datatype="FP32"), "product_type has datatype FP32", "product_type", id="the other way"
+    ),
+    pytest.param(changed(0, shape=[1, 2]), "torque has shape [1, 2]; expected [rows]", "torque", id="a row"),
+    pytest.param(changed(0, shape=[]), "torque has shape []", "torque", id="no shape"),
+    pytest.param(changed(0, shape=[-1, -2]), "torque has shape [-1, -2]", "torque", id="a negative shape"),
+    pytest.param(changed(0, shape=[3]), "torque has shape [3] and 2 values", "torque", id="too few values"),
+    pytest.param(
+        changed(0, shape=[1], data=[1]), "torque has 1 rows, Air temperature [K] has 2", None, id="uneven"
+    ),
+    pytest.param(
+        changed(1, data=[1, None]), "Air temperature [K][1]: expected a number, got null", None, id="a null"
+    ),
+    pytest.param(
+        changed(0, data=[1, "x"]), "torque[1]: expected a number or null, got str", "torque", id="a string"
+    ),
+    pytest.param(
+        changed(0, data=[1e39, 1]), "torque[0]: expected a number or null, the number", "torque", id="huge"
+    ),
+    pytest.param(
+        REQUEST | {"outputs": [{"name": "x"}]}, "no output 'x'; the model has prediction", None, id="output"
+    ),
+]
+
+
+@pytest.mark.parametrize(("request_", "message", "field"), WRONG)
+def test_a_wrong_tensor_is_a_422_that_names_it(request_, message, field, service):
+    with pytest.raises(InputError) as caught:
+        infer(service, request_)
+    assert caught.value.status == 422
+    assert message in str(caught.value)
+    assert field is None or caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"{}", id="no inputs"),
+        pytest.param(b'{"inputs": 1}', id="inputs that are no list"),
+        pytest.param(b'{"inputs": [{"name": "torque"}]}', id="a tensor without data"),
+        pytest.param(b"nonsense", id="no JSON"),
+        pytest.param(
+            b'{"inputs": [{"name": "torque", "shape": [1], "datatype": "FP32", "data": '
+            + b"[" * 5000
+            + b"]}]}",
+            id="brackets without end",
+        ),
+    ],
+)
+def test_a_body_of_another_shape_is_a_400(body, service):
+    with pytest.raises(InputError) as caught:
+        service.infer(body)
+    assert caught.value.status == 400
+
+
+def test_metadata_names_the_tensors(service):
+    found = json.loads(service.metadata)
+    assert found["name"] == "machine-failure"
+    assert found["versions"] == ["machine-failure-v3"]
+    assert found["platform"] == "onnxruntime_onnx"
+    assert [(tensor["name"], tensor["datatype"]) for tensor in found["inputs"]] == [
+        ("torque", "FP64"),
+        ("Air temperature [K]", "FP64"),
+        ("product_type", "BYTES"),
+    ]
+    assert found["outputs"][1] == {"name": "probabilities", "datatype": "FP64", "shape": [-1, 2]}
