@@ -1,0 +1,325 @@
+"""One reconcile of an InferenceService: observe, decide, apply, prune, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from redstart.api.v1alpha1.inference_service import AnalysisStatus
+from redstart.controllers import pods as pod_builders
+from redstart.controllers.inference_service import analysis as live
+from redstart.controllers.inference_service import desired, serving, status, transitions
+from redstart.controllers.inference_service.analysis import Analysis
+from redstart.controllers.inference_service.compatibility import incompatible_inputs
+from redstart.controllers.inference_service.observe import InvalidSpecError, Observed, observe
+from redstart.controllers.inference_service.record import Record
+from redstart.controllers.inference_service.revision import Target, target
+from redstart.controllers.inference_service.transitions import Transition, next_transition
+from redstart.kube import errors
+from redstart.kube.controller import Context, Controller
+from redstart.kube.kinds import INFERENCE_SERVICE, MODEL_VERSION, POD, Key
+from redstart.rollout.structural import CanaryFacts, structural_failure
+from redstart.rollout.verdict import Verdict
+from redstart.routing import pod as router
+
+Object = dict[str, Any]
+
+EVIDENCE_SECONDS = 10.0
+"""Evidence that only moves is written this often at most; a change of verdict or step at once."""
+LOADED_SECONDS = 5.0
+"""Until every pod has told what it loaded, it is asked again after this long."""
+NAME_CONFLICT_SECONDS = 30.0
+"""The object that has a name of ours is not watched: whether it is gone has to be asked."""
+LONGEST_PROGRESS = 600
+
+
+@dataclass(frozen=True)
+class _Reported:
+    """What of the evidence was written to status, and when."""
+
+    rollout: str
+    verdict: str
+    step: int
+    at: float
+
+
+@dataclass(frozen=True)
+class _Quiet:
+    """Since when every router has been seen with weight 0 for what is on its way out."""
+
+    rollout: str
+    since: float
+
+
+class InferenceServiceReconciler:
+    """Reconciles one service at a time; holds the live evidence of the rollouts between two looks."""
+
+    def __init__(self) -> None:
+        self._analyses: dict[Key, Analysis] = {}
+        self._reported: dict[Key, _Reported] = {}
+        self._quiet: dict[Key, _Quiet] = {}
+
+    async def reconcile(self, key: Key, context: Context) -> float | None:
+        """Brings the service a step nearer to its spec; returns seconds until the next look."""
+        try:
+            observed = await observe(key, context)
+        except InvalidSpecError as error:
+            await self._fail(key, context, "InvalidSpec", str(error))
+            return None
+        if observed is None:
+            self._analyses.pop(key, None)
+            self._reported.pop(key, None)
+            self._quiet.pop(key, None)
+            return None
+        now = context.now()
+        wanted = _target(observed, context)
+        analysis = self._look(key, observed, now)
+        facts = _facts(observed, analysis, self._quiet_seconds(key, observed, now))
+        transition = next_transition(observed.record, wanted, observed.spec, facts, now)
+        try:
+            await self._apply(observed, transition, context)
+        except errors.NotOurs as error:
+            await self._fail(key, context, "NameConflict", error.message)
+            return NAME_CONFLICT_SECONDS
+        except errors.Invalid as error:
+            message = f"the API server refuses what the spec asks for: {error.message}"
+            await self._fail(key, context, "Refused", message)
+            return None
+        await _prune(observed, transition.record, context)
+        await context.cluster.patch_status(
+            observed.service, self._status(key, observed, wanted, transition, analysis, now)
+        )
+        return _next_look(observed, transition.record, context)
+
+    def _look(self, key: Key, observed: Observed, now: float) -> Analysis | None:
+        record = observed.record
+        if record is None or record.rollout is None or record.rollout.decision is not None:
+            self._analyses.pop(key, None)
+            return None
+        analysis = self._analyses.get(key)
+        if analysis is None or analysis.rollout != record.rollout.id:
+            analysis = live.begin(record.rollout, observed.status.canary)
+        analysis = live.look(
+            analysis,
+            record,
+            observed.routers,
+            retry_on_stable=observed.spec.traffic.retry_on_stable,
+            paused=observed.spec.rollout.paused,
+            now=now,
+        )
+        self._analyses[key] = analysis
+        return analysis
+
+    def _quiet_seconds(self, key: Key, observed: Observed, now: float) -> float:
+        """How long every router has sent nothing more to the revision that is on its way out."""
+        record = observed.record
+        state = record.rollout if record else None
+        if record is None or state is None or state.decision is None:
+            self._quiet.pop(key, None)
+            return 0.0
+        readings = [report.reading for report in observed.routers]
+        if any(reading is None or reading.plan != record.number for reading in readings):
+            self._quiet.pop(key, None)
+            return 0.0
+        quiet = self._quiet.get(key)
+        if quiet is None or quiet.rollout != state.id:
+            quiet = self._quiet[key] = _Quiet(state.id, now)
+        return now - quiet.since
+
+    async def _apply(self, observed: Observed, transition: Transition, context: Context) -> None:
+        """The route first: where a canary fails, nothing else may delay its weight 0."""
+        record, cluster = transition.record, context.cluster
+        if record is None:
+            return
+        config_map = desired.config_map(observed, record, context)
+        children = list(desired.children(observed, transition, context))
+        for child in (config_map, *children):
+            await cluster.ensure_free(child, owner=observed.service)
+        version = observed.config_map["metadata"]["resourceVersion"] if observed.config_map else None
+        await cluster.apply(config_map, owner=observed.service, resource_version=version)
+        for pod in observed.router_pods:
+            if pod["metadata"].get("annotations", {}).get(router.SYNC_ANNOTATION) != str(record.number):
+                await cluster.annotate(
+                    POD,
+                    observed.namespace,
+                    pod["metadata"]["name"],
+                    {router.SYNC_ANNOTATION: str(record.number)},
+                )
+        for notice in transition.notices:
+            await cluster.event(observed.service, notice.type, notice.reason, notice.message)
+        for child in children:
+            await cluster.apply(child, owner=observed.service)
+
+    def _status(
+        self,
+        key: Key,
+        observed: Observed,
+        wanted: Target,
+        transition: Transition,
+        analysis: Analysis | None,
+        now: float,
+    ) -> Object:
+        evidence, state = self._evidence(key, observed, transition.record, analysis, now)
+        return status.status(
+            status.Facts(
+                observed=observed,
+                record=transition.record,
+                target=wanted,
+                decision=transition.decision,
+                analysis=analysis,
+                evidence=evidence,
+                test_state=state,
+                weights=live.weights(observed.record, observed.routers) if observed.record else (),
+                now=now,
+            )
+        )
+
+    def _evidence(
+        self, key: Key, observed: Observed, record: Record | None, analysis: Analysis | None, now: float
+    ) -> tuple[list[AnalysisStatus], str | None]:
+        """The lines to show and the state to keep: what status has, unless it is old or the verdict changed."""
+        if analysis is None or record is None or record.rollout is None:
+            return [], None
+        line = live.evidence(analysis.test)
+        last = self._reported.get(key)
+        fresh = _Reported(analysis.rollout, line.verdict, record.rollout.step, now)
+        if (
+            last is not None
+            and (last.rollout, last.verdict, last.step) == (fresh.rollout, fresh.verdict, fresh.step)
+            and now - last.at < EVIDENCE_SECONDS
+        ):
+            return observed.status.analysis, None
+        self._reported[key] = fresh
+        return [line], status.test_state(analysis)
+
+    async def _fail(self, key: Key, context: Context, reason: str, message: str) -> None:
+        service = context.cluster.get(INFERENCE_SERVICE, key.namespace, key.name)
+        if service is None:
+            return
+        await context.cluster.event(service, "Warning", reason, message)
+        await context.cluster.patch_status(
+            service,
+            status.failure(
+                service.get("status") or {}, service["metadata"]["generation"], reason, message, context.now()
+            ),
+        )
+
+
+def _target(observed: Observed, context: Context) -> Target:
+    record = observed.record
+    serving_role = record.stable if record and record.established else None
+    return target(
+        observed.spec,
+        observed.versions.values(),
+        serving=serving_role.revision if serving_role else None,
+        serving_number=serving_role.number if serving_role else 0,
+        quarantined=[entry.revision for entry in observed.status.quarantine],
+        runtime_image=context.settings.images.runtime,
+    )
+
+
+def _facts(observed: Observed, analysis: Analysis | None, quiet_seconds: float) -> transitions.Facts:
+    record = observed.record
+    state = record.rollout if record else None
+    ready = {name: facts.ready for name, facts in observed.revisions.items()}
+    if record is not None and state is not None and state.step < 0:
+        ready[state.other.revision] = min(ready.get(state.other.revision, 0), _hosts(observed, record))
+    return transitions.Facts(
+        ready=ready,
+        replicas={name: facts.replicas for name, facts in observed.revisions.items()},
+        weights=live.weights(record, observed.routers) if record else (),
+        metrics_available=analysis.metrics_available if analysis else True,
+        elapsed=analysis.elapsed if analysis else 0.0,
+        step_elapsed=analysis.step_elapsed if analysis else 0.0,
+        samples=analysis.samples if analysis else 0,
+        test=analysis.test if analysis else None,
+        structural=_structural(observed, record, analysis) if record and analysis else None,
+        evidence=[live.evidence(analysis.test)] if analysis else [],
+        recorded=state is not None and any(entry.id == state.id for entry in observed.status.rollouts),
+        quiet_seconds=quiet_seconds,
+    )
+
+
+def _hosts(observed: Observed, record: Record) -> int:
+    """Healthy canary hosts that every router sees: before that, a first weight would find nobody."""
+    assert record.rollout is not None
+    revision = record.rollout.other.revision
+    return min(
+        (
+            report.reading.arms[revision].healthy
+            if report.reading is not None
+            and report.reading.plan == record.number
+            and report.reading.can_take(revision)
+            else 0
+            for report in observed.routers
+        ),
+        default=0,
+    )
+
+
+def _structural(observed: Observed, record: Record, analysis: Analysis) -> Verdict | None:
+    canary = record.canary
+    if canary is None:
+        return None
+    stable, new = (observed.version_specs.get(role.version) for role in (record.stable, canary))
+    if stable is not None and new is not None:
+        refused = incompatible_inputs(stable.inputs, new.inputs)
+        if refused is not None:
+            return refused
+    facts = observed.revisions.get(canary.revision)
+    if facts is None:
+        return None
+    return structural_failure(
+        CanaryFacts(
+            pods=facts.pods,
+            artifact_digest=canary.digest,
+            progress_deadline_exceeded=facts.progress_deadline_exceeded,
+            weight=record.weight,
+            seconds_without_host=analysis.without_host,
+        )
+    )
+
+
+async def _prune(observed: Observed, record: Record | None, context: Context) -> None:
+    """Children of revisions that no role names any more."""
+    if record is None:
+        return
+    wanted = {role.revision for role in record.revisions}
+    for child in observed.children:
+        revision = child["metadata"].get("labels", {}).get(serving.REVISION_LABEL)
+        if revision is not None and revision not in wanted:
+            await context.cluster.delete(child)
+
+
+def _next_look(observed: Observed, record: Record | None, context: Context) -> float | None:
+    if record is None:
+        return None
+    if record.rollout is not None:
+        return context.settings.rollout.scrape_interval
+    template = observed.spec.predictor.template
+    facts = observed.revisions.get(record.stable.revision)
+    unknown = facts is not None and facts.ready > 0 and facts.loaded_digest is None
+    # A server that is not ours tells no digest: asking it again would never end.
+    return LOADED_SECONDS if unknown and template.image is None and template.command is None else None
+
+
+def _services_of_version(version: Object, cluster: Any) -> Iterable[Key]:
+    namespace, model = version["metadata"]["namespace"], version["spec"].get("model")
+    for service in cluster.list(INFERENCE_SERVICE, namespace):
+        if service["spec"].get("model", {}).get("name") == model:
+            yield Key(INFERENCE_SERVICE, namespace, service["metadata"]["name"])
+
+
+def _service_of_pod(pod: Object, cluster: Any) -> Iterable[Key]:
+    """Pods belong to a ReplicaSet, which nobody watches: their label names the service."""
+    name = pod["metadata"].get("labels", {}).get(pod_builders.owner_label("InferenceService"))
+    if name:
+        yield Key(INFERENCE_SERVICE, pod["metadata"]["namespace"], name)
+
+
+CONTROLLER = Controller(
+    INFERENCE_SERVICE,
+    InferenceServiceReconciler().reconcile,
+    {MODEL_VERSION: _services_of_version, POD: _service_of_pod},
+)

@@ -1,0 +1,174 @@
+"""Revisions: what serves, named by what it is made of.
+
+A revision's name has two parts: eight characters for what the user decides (version, artifact, pod template) and
+four for the runtime image. An upgrade of the operator changes only the second, so it is told apart from a change
+by the user: it starts no rollout, and lifts no quarantine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from redstart.api.v1alpha1 import InferenceServiceSpec
+from redstart.api.v1alpha1.common import Artifact
+from redstart.api.v1alpha1.digest import digest
+
+CONTENT = 8
+RUNTIME = 4
+
+
+@dataclass(frozen=True)
+class Version:
+    """What a rollout needs to know of a ModelVersion."""
+
+    name: str
+    number: int
+    artifact: Artifact
+    state: Literal["Ready", "Waiting", "Rejected"]
+    message: str
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A version with the pod template that serves it."""
+
+    name: str
+    version: Version
+
+    @property
+    def content(self) -> str:
+        """What the user decided, without the runtime image."""
+        return content(self.name)
+
+
+def content(revision: str) -> str:
+    """The part of a revision's name that the user decides."""
+    return revision[:CONTENT]
+
+
+def revision_of(version: Version, spec: InferenceServiceSpec, runtime_image: str) -> Revision:
+    """The revision that serves `version` as `spec` says."""
+    resources = spec.predictor.resources
+    decided = digest(
+        {
+            "version": version.name,
+            "artifact": version.artifact.digest,
+            "template": spec.predictor.template.to_dict(),
+            "resources": resources.to_dict() if resources else None,
+        }
+    )
+    runtime = digest(spec.predictor.template.image or runtime_image)
+    return Revision(_hex(decided, CONTENT) + _hex(runtime, RUNTIME), version)
+
+
+def _hex(value: str, length: int) -> str:
+    return value.removeprefix("sha256:")[:length]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The revision that should serve, or why there is none.
+
+    `blocked` is what the user must mend; `waiting` is what will pass by itself."""
+
+    revision: Revision | None
+    reason: str = ""
+    message: str = ""
+    blocked: bool = False
+
+
+def target(
+    spec: InferenceServiceSpec,
+    versions: Iterable[Version],
+    *,
+    serving: str | None,
+    serving_number: int,
+    quarantined: Collection[str],
+    runtime_image: str,
+) -> Target:
+    """Which revision should serve.
+
+    `serving`: revision name of stable, or None, and `serving_number` its version's number, or 0;
+    `quarantined`: revision names that were rolled back here."""
+    by_name = {version.name: version for version in versions}
+    barred = {content(name) for name in quarantined}
+    if spec.model.version is not None:
+        return _pinned(spec, spec.model.version, by_name, barred, serving, runtime_image)
+    return _followed(spec, by_name, barred, serving, serving_number, runtime_image)
+
+
+def _pinned(
+    spec: InferenceServiceSpec,
+    name: str,
+    versions: dict[str, Version],
+    barred: Collection[str],
+    serving: str | None,
+    runtime_image: str,
+) -> Target:
+    version = versions.get(name)
+    if version is None:
+        known = ", ".join(sorted(versions)) or "none yet"
+        return Target(
+            None,
+            "VersionNotFound",
+            f"spec.model.version: there is no ModelVersion {name} of model {spec.model.name} in this namespace "
+            f"(versions: {known})",
+        )
+    if version.state != "Ready":
+        rejected = version.state == "Rejected"
+        return Target(
+            None,
+            "VersionRejected" if rejected else "WaitingForVersion",
+            f"ModelVersion {name}: {version.message}",
+            blocked=rejected,
+        )
+    revision = _kept(revision_of(version, spec, runtime_image), serving)
+    return _rolled_back(revision) if revision.content in barred else Target(revision)
+
+
+def _rolled_back(revision: Revision) -> Target:
+    return Target(
+        None,
+        "CanaryRolledBack",
+        f"revision {revision.name} of {revision.version.name} was rolled back here and is not tried again; "
+        "serve another version or change the pod template",
+        blocked=True,
+    )
+
+
+def _followed(
+    spec: InferenceServiceSpec,
+    versions: dict[str, Version],
+    barred: Collection[str],
+    serving: str | None,
+    serving_number: int,
+    runtime_image: str,
+) -> Target:
+    newest_first = sorted(versions.values(), key=lambda version: -version.number)
+    ready = [
+        _kept(revision_of(version, spec, runtime_image), serving)
+        for version in newest_first
+        if version.state == "Ready" and version.number >= serving_number
+    ]
+    for revision in ready:
+        if revision.content not in barred:
+            return Target(revision)
+    if ready:
+        return _rolled_back(ready[0])
+    if not versions:
+        return Target(
+            None,
+            "WaitingForVersion",
+            f"model {spec.model.name} has no ModelVersion in this namespace yet; a TrainingJob makes one",
+        )
+    newest = newest_first[0]
+    return Target(None, "WaitingForVersion", f"no version is fit to serve; {newest.name}: {newest.message}")
+
+
+def _kept(revision: Revision, serving: str | None) -> Revision:
+    """Stable's own revision where only the runtime image differs."""
+    if serving is not None and content(serving) == revision.content:
+        return Revision(serving, revision.version)
+    return revision

@@ -1,0 +1,242 @@
+"""The children of one revision: Deployment, headless Service, PodDisruptionBudget. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from redstart.api.v1alpha1 import InferenceServiceSpec
+from redstart.api.v1alpha1.common import GROUP, Artifact
+from redstart.controllers import pods, storage
+from redstart.controllers.inference_service.record import Role
+
+Object = dict[str, Any]
+
+COMPONENT = "server"
+REVISION_LABEL = f"{GROUP}/revision"
+VERSION_LABEL = f"{GROUP}/version"
+TEMPLATE_ANNOTATION = f"{GROUP}/template"
+"""The pod template that a revision was made with, as JSON on each of its children: a later operator repairs drift
+against it and never puts its own, newer template into a revision that exists. Where the Deployment was deleted, the
+spec may by then ask for another template, so the others tell what it was."""
+
+SERVER_PORT = 8080
+SNAPSHOT_PORT = 9102
+READY_PATH = "/v2/health/ready"
+LIVE_PATH = "/v2/health/live"
+
+_DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+_FETCH_RESOURCES = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
+_SIDECAR_RESOURCES = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What the operator's settings say about serving pods."""
+
+    image: str
+    pull_policy: str
+    drain_seconds: int
+    """How long a pod that is going away goes on answering: longer than the cluster's DNS cache."""
+
+
+def child_name(service: str, revision: str) -> str:
+    """Name of every child of a revision."""
+    return f"{service}-{revision}"
+
+
+def pod_labels(service: str, model: str, role: Role) -> dict[str, str]:
+    """Labels of a revision's pods and children."""
+    return pods.labels(
+        "InferenceService",
+        service,
+        COMPONENT,
+        {REVISION_LABEL: role.revision, VERSION_LABEL: role.version, f"{GROUP}/model": model},
+    )
+
+
+def _selector(service: str, revision: str) -> dict[str, str]:
+    return {pods.owner_label("InferenceService"): service, REVISION_LABEL: revision}
+
+
+def pod_template(
+    service: str,
+    spec: InferenceServiceSpec,
+    role: Role,
+    artifact: Artifact,
+    runtime: Runtime,
+    *,
+    node: str | None,
+    timeout: float,
+) -> Object:
+    """The pod: fetch and verify the artifact, then sidecar and server.
+
+    `timeout`: the longest that a request may take, in seconds. Only `fetch` has the store's credentials."""
+    use = storage.Use(
+        artifact.uri, artifact.secret_ref.name if artifact.secret_ref else None, folder_only=True
+    )
+    source = storage.mounts([use])
+    model = {"name": "model", "mountPath": "/redstart/model"}
+    run = {"name": "run", "mountPath": "/redstart/run"}
+    identity = {
+        "REDSTART_MODEL": spec.model.name,
+        "REDSTART_VERSION": role.version,
+        "REDSTART_REVISION": role.revision,
+        "REDSTART_DIGEST": role.digest,
+    }
+    resources = spec.predictor.resources.to_dict() if spec.predictor.resources else _DEFAULT_RESOURCES
+    fetch = pods.restricted_container(
+        "fetch",
+        runtime.image,
+        pull_policy=runtime.pull_policy,
+        command=["python", "-m", "redstart.artifacts", "fetch"],
+        args=[
+            *("--uri", artifact.uri, "--digest", artifact.digest, "--into", "/redstart/model"),
+            *(("--secret", use.secret) if use.secret else ()),
+        ],
+        resources=_FETCH_RESOURCES,
+        mounts=[*source.mounts, model],
+    )
+    sidecar = pods.restricted_container(
+        "metrics",
+        runtime.image,
+        pull_policy=runtime.pull_policy,
+        command=["python", "-m", "redstart.sidecar"],
+        env=identity,
+        ports={"metrics": SNAPSHOT_PORT},
+        resources=_SIDECAR_RESOURCES,
+        mounts=[run, {**model, "readOnly": True}],
+        restartPolicy="Always",
+    )
+    server = pods.restricted_container(
+        "server",
+        runtime.image,
+        pull_policy=runtime.pull_policy,
+        command=["python", "-m", "redstart.server"],
+        env=identity,
+        ports={"http": SERVER_PORT},
+        resources=resources,
+        mounts=[{**model, "readOnly": True}, run],
+        readinessProbe={
+            "httpGet": {"path": READY_PATH, "port": "http"},
+            "periodSeconds": 1,
+            "timeoutSeconds": 2,
+            "failureThreshold": 3,
+        },
+        livenessProbe={
+            "httpGet": {"path": LIVE_PATH, "port": "http"},
+            "initialDelaySeconds": 10,
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+        lifecycle={"preStop": {"sleep": {"seconds": runtime.drain_seconds}}},
+    )
+    template = spec.predictor.template
+    return pods.pod_template(
+        pod_labels(service, spec.model.name, role),
+        pods.pod_spec(
+            [server],
+            template=template,
+            init_containers=[fetch, sidecar],
+            volumes=[*source.volumes, {"name": "model", "emptyDir": {}}, {"name": "run", "emptyDir": {}}],
+            node=node,
+            terminationGracePeriodSeconds=runtime.drain_seconds + int(timeout) + 5,
+        ),
+        template=template,
+        annotations={
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": str(SNAPSHOT_PORT),
+            "prometheus.io/path": "/metrics",
+        },
+    )
+
+
+def children(
+    service: str, model: str, role: Role, template: Object, *, replicas: int, progress_deadline: int
+) -> list[Object]:
+    """Everything that one revision consists of.
+
+    `progress_deadline`: seconds after which pods that are not ready count as failed."""
+    name = child_name(service, role.revision)
+    metadata = {
+        "name": name,
+        "labels": pod_labels(service, model, role),
+        "annotations": {TEMPLATE_ANNOTATION: json.dumps(template, sort_keys=True)},
+    }
+    selector = _selector(service, role.revision)
+    deployment: Object = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {
+            "replicas": replicas,
+            "revisionHistoryLimit": 1,
+            "progressDeadlineSeconds": progress_deadline,
+            "selector": {"matchLabels": selector},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "template": template,
+        },
+    }
+    budget: Object = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": metadata,
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector}},
+    }
+    return [deployment, headless(service, role.revision, metadata), budget]
+
+
+def headless(service: str, revision: str, metadata: Object) -> Object:
+    """A headless Service whose records are the revision's ready pods."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {
+            "clusterIP": "None",
+            "selector": _selector(service, revision),
+            "ports": [{"name": "http", "port": SERVER_PORT, "targetPort": "http", "protocol": "TCP"}],
+        },
+    }
+
+
+def network_policy(service: str) -> Object:
+    """Serving pods answer their routers only; their metrics may be read from anywhere."""
+    owner = pods.owner_label("InferenceService")
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": f"{service}-server",
+            "labels": pods.labels("InferenceService", service, COMPONENT),
+        },
+        "spec": {
+            "podSelector": {"matchLabels": {owner: service, "app.kubernetes.io/component": COMPONENT}},
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {
+                    "from": [
+                        {
+                            "podSelector": {
+                                "matchLabels": {owner: service, "app.kubernetes.io/component": "router"}
+                            }
+                        }
+                    ],
+                    "ports": [{"port": SERVER_PORT, "protocol": "TCP"}],
+                },
+                {"ports": [{"port": SNAPSHOT_PORT, "protocol": "TCP"}]},
+            ],
+        },
+    }
+
+
+def stored_template(child: Object) -> Object | None:
+    """The template that a Deployment, or a revision, was made with; None where the annotation is gone or broken."""
+    text = child["metadata"].get("annotations", {}).get(TEMPLATE_ANNOTATION)
+    try:
+        template = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return template if isinstance(template, dict) else None

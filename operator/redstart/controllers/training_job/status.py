@@ -1,0 +1,105 @@
+"""What status says of a TrainingJob, from what was observed and planned. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redstart.api.v1alpha1.training_job import Run, RunRecord, TrainingJobStatus
+from redstart.controllers.conditions import Condition, false, true, written
+from redstart.controllers.training_job.desired import Plan, State
+from redstart.controllers.training_job.observe import Observed
+
+Object = dict[str, Any]
+
+_HISTORY = 10
+
+
+def status(observed: Observed, plan: Plan) -> Object:
+    """The whole status, as the API server holds it."""
+    before = observed.status
+    result: Object = TrainingJobStatus(
+        observed_generation=observed.generation,
+        phase=plan.state.phase,
+        progress=plan.progress,
+        run=plan.run,
+        latest_version=before.latest_version,
+        metrics=before.metrics,
+        gates=before.gates,
+        conversion=before.conversion,
+        history=_history(before.history, plan),
+    ).to_dict()
+    if plan.register is not None and plan.outcome is not None and plan.outcome.trained is not None:
+        details = plan.outcome.trained.details
+        result |= {
+            "latestVersion": plan.register.name,
+            "metrics": details.metrics,
+            "gates": [gate.to_dict() for gate in details.gates],
+        }
+        result.pop("conversion", None)
+        if details.conversion is not None:
+            result["conversion"] = details.conversion.to_dict()
+    result["conditions"] = written(
+        conditions(observed, plan),
+        observed.resource.get("status", {}).get("conditions", []),
+        generation=observed.generation,
+        now=observed.now,
+    )
+    return result
+
+
+def conditions(observed: Observed, plan: Plan) -> list[Condition]:
+    """Ready, Reconciling, Stalled, Complete, Suspended."""
+    return [
+        _ready(plan.state),
+        _reconciling(plan.state),
+        _stalled(plan.state),
+        _complete(observed, plan.run),
+        _suspended(plan.state),
+    ]
+
+
+def _ready(state: State) -> Condition:
+    holds = state.standing == "Ready"
+    return (true if holds else false)("Ready", state.reason, state.message)
+
+
+def _reconciling(state: State) -> Condition:
+    holds = state.standing == "Reconciling"
+    return (true if holds else false)("Reconciling", state.reason, state.message)
+
+
+def _stalled(state: State) -> Condition:
+    holds = state.standing == "Stalled"
+    return (true if holds else false)("Stalled", state.reason, state.message)
+
+
+def _complete(observed: Observed, run: Run | None) -> Condition:
+    """Whether there is a version for the spec as it is, passed by its gates or not."""
+    if run is None or run.spec_digest != observed.digest:
+        return false("Complete", "NotTrained", "this spec has not been trained yet")
+    if run.result in ("Succeeded", "Rejected", "SameInputs"):
+        return true("Complete", run.result, f"run {run.number} ended with a version")
+    if run.result is None:
+        return false("Complete", "UnderWay", f"run {run.number} has not ended")
+    return false("Complete", run.result, f"run {run.number} ended without a version")
+
+
+def _suspended(state: State) -> Condition:
+    if state.phase == "Suspended":
+        return true("Suspended", "Suspended", state.message)
+    return false("Suspended", "NotSuspended", "nothing is held back by spec.suspend")
+
+
+def _history(before: list[RunRecord], plan: Plan) -> list[RunRecord]:
+    run = plan.run
+    if plan.outcome is None or run is None or run.result is None:
+        return before
+    version = plan.register.name if plan.register else None
+    record = RunRecord(
+        number=run.number,
+        result=run.result,
+        reason=run.reason or "",
+        version=version,
+        finished_at=run.finished_at,
+    )
+    return [record, *(other for other in before if other.number != run.number)][:_HISTORY]

@@ -1,0 +1,529 @@
+"""InferenceServices through whole rollouts, against a real API server: what is written, repaired and left alone."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from redstart.controllers.inference_service import desired
+from redstart.kube.client import connect
+from redstart.kube.credentials import Credentials
+from redstart.kube.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    INFERENCE_SERVICE,
+    SERVICE,
+    Kind,
+    Object,
+    kind_of,
+)
+from tests.integration.api import Api, RefusedError
+from tests.integration.controllers.serving_world import NAME, ROUTER, TRAFFIC, ServingWorld, service
+from tests.integration.controllers.world import SETTINGS
+
+NEWER = SETTINGS.model_copy(
+    update={"images": SETTINGS.images.model_copy(update={"runtime": "runtime:2", "router": "router:2"})}
+)
+
+
+@pytest.fixture
+async def world(api: Api, account: Credentials, namespace: str) -> AsyncIterator[ServingWorld]:
+    async with connect(account, connections=20) as session:
+        made = ServingWorld(api, session, account.server, namespace)
+        yield made
+        made.nodes.close()
+
+
+def weights(world: ServingWorld) -> list[int]:
+    """The canary's weights in the order in which they were set."""
+    found = [plan.get("rollout", {}).get("weight", 0) for plan in world.plans()]
+    return [weight for before, weight in zip([None, *found], found, strict=False) if weight != before]
+
+
+async def test_a_first_version_is_deployed_and_the_next_one_promoted_step_by_step(
+    world: ServingWorld,
+) -> None:
+    world.claim("models")
+    world.create(service())
+    await world.rest()
+    assert world.status["phase"] == "Pending"
+    assert world.condition(INFERENCE_SERVICE, NAME, "Reconciling")[1] == "WaitingForVersion"
+    assert world.children() == {}
+
+    world.version(1)
+    await world.rest()
+    assert world.status["phase"] == "Serving"
+    assert world.condition(INFERENCE_SERVICE, NAME)[:2] == ("True", "Serving")
+    (first,) = world.revisions
+    assert world.status["stable"] == {
+        "version": "iris-v1",
+        "revision": first,
+        "readyReplicas": 1,
+        "loadedDigest": f"sha256:{'1' * 64}",
+    }
+    (router,) = world.nodes.routers
+    assert router.weights() == {first: 100}
+
+    world.version(2)
+    await world.until(lambda: world.status.get("canary"))
+    canary = world.status["canary"]
+    assert (canary["version"], canary["weight"]) == ("iris-v2", 0)
+    await world.until(lambda: world.status["canary"]["weight"] == 20)
+    assert router.weights() == {canary["revision"]: 20, first: 80}
+    assert world.status["phase"] == "Canary"
+    await world.until(lambda: world.status["canary"]["weight"] == 50)
+    await world.rest()
+
+    assert world.status["phase"] == "Serving"
+    assert world.status["stable"]["version"] == "iris-v2"
+    (entry,) = world.status["rollouts"]
+    assert (entry["from"], entry["to"], entry["result"], entry["reason"]) == (
+        "iris-v1",
+        "iris-v2",
+        "Promoted",
+        "Passed",
+    )
+    assert weights(world) == [0, 20, 50, 0]
+    assert world.revisions == [canary["revision"]]
+    assert router.weights() == {canary["revision"]: 100}
+    assert world.nodes.hosts(first) == []
+    assert {"iris: Serving", "iris: RolloutStarted", "iris: StepStarted", "iris: Promoted"} <= set(
+        world.events()
+    )
+
+
+async def roll_out(world: ServingWorld, *, fails: float) -> int:
+    """From nothing through a first version to the end of the second's rollout; returns the writes of the first."""
+    await world.serve()
+    first = world.writes
+    world.version(2)
+
+    def canary() -> bool:
+        state = world.record.get("rollout")
+        if state is not None:
+            world.nodes.failing = {state["other"]["revision"]: fails} if "decision" not in state else {}
+        return state is not None
+
+    await world.until(canary)
+    await world.rest()
+    return first
+
+
+async def test_a_failing_version_is_rolled_back_and_not_tried_again(world: ServingWorld) -> None:
+    await roll_out(world, fails=0.5)
+    (entry,) = world.status["rollouts"]
+    assert (entry["result"], entry["reason"]) == ("RolledBack", "ErrorRate")
+    (evidence,) = entry["evidence"]
+    assert evidence["evidence"] >= evidence["needed"]
+    (barred,) = world.status["quarantine"]
+    assert barred["revision"] == entry["revision"]
+    assert world.status["phase"] == "RolledBack"
+    assert weights(world) == [0, 20, 0]
+    stable = world.status["stable"]["revision"]
+    assert world.revisions == [stable]
+    (router,) = world.nodes.routers
+    assert router.weights() == {stable: 100}
+    before = world.client.taken
+    world.restart()
+    world.settings = NEWER
+    for _ in range(3):
+        await world.look()
+    assert world.client.taken == before
+
+
+VARIES = {
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "managedFields",
+    "namespace",
+    "clusterIP",
+    "clusterIPs",
+    "lastTransitionTime",
+    "startedAt",
+    "decidedAt",
+    "since",
+    "at",
+    "firstWeightAt",
+    "evidence",
+    "message",
+    "redstart.dev/applied",
+}
+"""What differs between two runs of the same rollout: names of the API server's, times, and the evidence's numbers."""
+
+
+def plain(world: ServingWorld, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: plain(world, item) for key, item in value.items() if key not in VARIES}
+    if isinstance(value, list):
+        return [plain(world, item) for item in value]
+    if isinstance(value, str) and value.startswith("{"):
+        return plain(world, json.loads(value))
+    return value.replace(world.namespace, "NAMESPACE") if isinstance(value, str) else value
+
+
+def end_of(world: ServingWorld) -> Any:
+    """Everything that a rollout leaves behind. Of events only the decision has to outlive the operator."""
+    said = [event for event in world.events() if event.endswith(("Promoted", "RolledBack"))]
+    return plain(world, world.children() | {"status": world.status, "events": said})
+
+
+def decided_once(world: ServingWorld) -> None:
+    """Plan numbers only grow, and what was decided never has weight again."""
+    number, decided = 0, {}
+    for plan in world.plans():
+        assert plan["number"] >= number
+        number = plan["number"]
+        state = plan.get("rollout")
+        if state is None:
+            continue
+        if state["id"] in decided:
+            assert state.get("decision") == decided[state["id"]]
+        if "decision" in state:
+            decided[state["id"]] = state["decision"]
+            assert state["weight"] == 0
+    assert len(decided) == 1
+
+
+@pytest.mark.parametrize(
+    ("fails", "result", "from_the_start"),
+    [
+        pytest.param(0.0, "Promoted", True, id="of a first version and a promotion"),
+        pytest.param(0.5, "RolledBack", False, id="of a rollback"),
+    ],
+)
+async def test_killed_before_any_write_the_next_operator_comes_to_the_same_end(
+    world: ServingWorld, api: Api, account: Credentials, fails: float, result: str, from_the_start: bool
+) -> None:
+    first = await roll_out(world, fails=fails)
+    wanted, total = end_of(world), world.writes
+    assert total - first > 15
+    for number in range(1 if from_the_start else first + 1, total + 1):
+        again = ServingWorld(api, world.client.session, account.server, api.new_namespace())
+        again.kill_before = number
+        try:
+            await roll_out(again, fails=fails)
+            where = f"killed before write {number} of {total}"
+            assert again.kills == 1, where
+            assert end_of(again) == wanted, where
+            assert [entry["result"] for entry in again.status["rollouts"]] == [result], where
+            assert len(again.status["quarantine"]) == (result == "RolledBack"), where
+            decided_once(again)
+        finally:
+            again.nodes.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "child", "patch"),
+    [
+        pytest.param(
+            DEPLOYMENT,
+            "{revision}",
+            {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 100}}}},
+            id="a revision's template",
+        ),
+        pytest.param(DEPLOYMENT, "{revision}", {"spec": {"replicas": 5}}, id="a revision's replicas"),
+        pytest.param(DEPLOYMENT, ROUTER, {"spec": {"replicas": 0}}, id="the router's replicas"),
+        pytest.param(SERVICE, NAME, {"spec": {"selector": {"app": "other"}}}, id="the clients' Service"),
+        pytest.param(SERVICE, "{revision}", {"metadata": {"labels": None}}, id="a headless Service's labels"),
+        pytest.param(CONFIG_MAP, ROUTER, {"data": {"rds.json": "{}"}}, id="the router's routes"),
+    ],
+)
+async def test_an_edited_child_is_put_right(
+    world: ServingWorld, kind: Kind, child: str, patch: Object
+) -> None:
+    await world.serve()
+    name = child.format(revision=f"{NAME}-{world.revisions[0]}")
+    before = plain(world, world.get(kind, name))
+    world.edit(kind, name, patch)
+    assert plain(world, world.get(kind, name)) != before
+    await world.rest()
+    after = world.get(kind, name)
+    for found in (before, after):
+        found["metadata"].pop("generation", None)
+    assert plain(world, after) == before
+
+
+async def test_a_deleted_child_comes_back(world: ServingWorld) -> None:
+    await world.serve()
+    before = world.children()
+    assert len(before) == 9
+    for key, obj in before.items():
+        world.api.delete(kind_of(obj), world.namespace, obj["metadata"]["name"])
+        await world.rest()
+        assert world.children().keys() == before.keys(), key
+        assert world.status["phase"] == "Serving", key
+    for key, obj in world.children().items():
+        assert obj.get("spec", {}).get("template") == before[key].get("spec", {}).get("template"), key
+
+
+async def fail(world: ServingWorld) -> None:
+    """The first version serves; another template of it was rolled back, and the spec still asks for that."""
+    await world.serve(version="iris-v1")
+    (stable,) = world.revisions
+    world.edit(
+        INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"template": {"env": [{"name": "A", "value": "1"}]}}}}
+    )
+    await world.until(lambda: world.rolling_out)
+    world.nodes.failing = {world.record["rollout"]["other"]["revision"]: 0.5}
+    await world.rest()
+    assert world.status["phase"] == "RolledBack"
+    assert world.condition(INFERENCE_SERVICE, NAME, "Stalled")[1] == "CanaryRolledBack"
+    assert world.revisions == [stable]
+
+
+async def test_a_deleted_deployment_comes_back_with_the_template_that_served(world: ServingWorld) -> None:
+    await fail(world)
+    before = templates(world)
+    world.api.delete(DEPLOYMENT, world.namespace, f"{NAME}-{world.revisions[0]}")
+    await world.rest()
+    assert templates(world) == before
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(None, id="that is deleted"),
+        pytest.param({"annotations": None}, id="that lost its annotations"),
+        pytest.param({"annotations": {TRAFFIC: '{"number": 1}'}}, id="that somebody wrote into"),
+        pytest.param({"labels": None}, id="that lost its labels"),
+    ],
+)
+async def test_a_traffic_record_after_a_rollback(world: ServingWorld, harm: Object | None) -> None:
+    await fail(world)
+    before = world.record
+    if harm is None:
+        world.api.delete(CONFIG_MAP, world.namespace, ROUTER)
+    else:
+        world.edit(CONFIG_MAP, ROUTER, {"metadata": harm})
+    world.restart()
+    await world.rest()
+    assert world.record["number"] >= before["number"]
+    assert (world.record["stable"], world.record["established"]) == (before["stable"], True)
+    (router,) = world.nodes.routers
+    assert router.weights() == {before["stable"]["revision"]: 100}
+    assert world.status["phase"] == "RolledBack"
+    assert len(world.status["rollouts"]) == 1
+
+
+async def test_a_traffic_record_that_is_deleted_in_mid_canary_begins_the_rollout_anew(
+    world: ServingWorld,
+) -> None:
+    await world.serve()
+    (stable,) = world.revisions
+    world.version(2)
+    await world.until(lambda: world.rolling_out and world.record["rollout"]["weight"] == 50)
+    first = world.record
+    world.api.delete(CONFIG_MAP, world.namespace, ROUTER)
+    await world.look()
+    second = world.record
+    assert second["number"] > first["number"]
+    assert second["stable"]["revision"] == stable
+    assert second["rollout"]["id"] != first["rollout"]["id"]
+    assert second["rollout"]["weight"] == 0
+    await world.rest()
+    (entry,) = world.status["rollouts"]
+    assert (entry["id"], entry["result"]) == (second["rollout"]["id"], "Promoted")
+
+
+async def test_fields_of_other_managers_are_left_alone(world: ServingWorld) -> None:
+    await world.serve()
+    (revision,) = world.revisions
+    name = f"{NAME}-{revision}"
+    theirs: Object = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"namespace": world.namespace, "name": name, "labels": {"team": "vision"}},
+        "spec": {"template": {"metadata": {"annotations": {"mesh": "on"}}}},
+    }
+    world.api.apply(theirs, "somebody")
+    world.edit(SERVICE, NAME, {"metadata": {"annotations": {"mesh": "on"}}})
+    before = world.client.taken
+    await world.rest()
+    assert world.client.taken == before
+    world.edit(INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"replicas": 2}}})
+    await world.rest()
+    deployment = world.get(DEPLOYMENT, name)
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["metadata"]["labels"]["team"] == "vision"
+    assert deployment["spec"]["template"]["metadata"]["annotations"]["mesh"] == "on"
+    assert world.get(SERVICE, NAME)["metadata"]["annotations"]["mesh"] == "on"
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        pytest.param(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": NAME},
+                "spec": {"ports": [{"port": 80, "protocol": "TCP"}]},
+            },
+            id="the clients' Service",
+        ),
+        pytest.param(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": ROUTER}, "data": {"mine": "yes"}},
+            id="the router's ConfigMap",
+        ),
+        pytest.param(
+            {
+                "apiVersion": "policy/v1",
+                "kind": "PodDisruptionBudget",
+                "metadata": {"name": ROUTER},
+                "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "mine"}}},
+            },
+            id="the router's PodDisruptionBudget",
+        ),
+    ],
+)
+async def test_a_name_that_is_taken_stalls_the_service_and_nothing_is_written(
+    world: ServingWorld, taken: Object
+) -> None:
+    theirs = world.create(taken)
+    world.claim("models")
+    world.version(1)
+    world.create(service())
+    for _ in range(3):
+        await world.look()
+    stalled = world.condition(INFERENCE_SERVICE, NAME, "Stalled")
+    assert stalled[:2] == ("True", "NameConflict")
+    assert stalled[2].startswith(
+        f"{taken['kind']} {world.namespace}/{taken['metadata']['name']} exists already"
+    )
+    assert world.get(kind_of(taken), taken["metadata"]["name"]) == theirs
+    assert list(world.children()) == [f"{taken['kind']} {taken['metadata']['name']}"]
+    world.api.delete(kind_of(taken), world.namespace, taken["metadata"]["name"])
+    await world.rest()
+    assert world.status["phase"] == "Serving"
+    assert world.condition(INFERENCE_SERVICE, NAME, "Stalled")[0] != "True"
+
+
+def templates(world: ServingWorld) -> dict[str, Any]:
+    return {key: obj["spec"]["template"] for key, obj in world.children().items() if "Deployment" in key}
+
+
+async def test_a_new_operator_changes_no_pod_until_the_spec_changes(
+    world: ServingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.serve()
+    (revision,) = world.revisions
+    before = world.children()
+
+    # The same operator with another idea of what pods and the router's start-up file should be.
+    def marked(make: Callable[..., Object], change: Callable[[Object], Any]) -> Callable[..., Object]:
+        def made(*arguments: Any, **keywords: Any) -> Object:
+            found = copy.deepcopy(make(*arguments, **keywords))
+            change(found)
+            return found
+
+        return made
+
+    def mark(template: Object) -> None:
+        template["metadata"].setdefault("annotations", {})["operator"] = "new"
+
+    def mark_bootstrap(config_map: Object) -> None:
+        config_map["data"]["bootstrap.json"] += "\n"
+
+    newer = (
+        (desired.serving, "pod_template", mark),
+        (desired.router, "deployment", lambda made: mark(made["spec"]["template"])),
+        (desired.router, "config_map", mark_bootstrap),
+    )
+    for module, name, change in newer:
+        monkeypatch.setattr(module, name, marked(getattr(module, name), change))
+    world.settings = NEWER
+    world.restart()
+    await world.rest()
+    assert templates(world) == {
+        key: obj["spec"]["template"] for key, obj in before.items() if "Deployment" in key
+    }
+    bootstrap = before[f"ConfigMap {ROUTER}"]["data"]["bootstrap.json"]
+    assert world.get(CONFIG_MAP, ROUTER)["data"]["bootstrap.json"] == bootstrap
+    assert world.revisions == [revision]
+    assert not world.rolling_out
+
+    world.edit(
+        INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"template": {"env": [{"name": "A", "value": "1"}]}}}}
+    )
+    await world.rest()
+    (promoted,) = world.revisions
+    assert promoted != revision
+    for template in templates(world).values():
+        assert template["metadata"]["annotations"]["operator"] == "new"
+        assert template["spec"]["containers"][0]["image"] in ("runtime:2", "router:2")
+    assert world.get(CONFIG_MAP, ROUTER)["data"]["bootstrap.json"] == f"{bootstrap}\n"
+
+
+async def test_a_changed_number_of_replicas_starts_no_rollout(world: ServingWorld) -> None:
+    await world.serve()
+    (revision,) = world.revisions
+    world.edit(INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"replicas": 3}}})
+    await world.rest()
+    assert len(world.nodes.hosts(revision)) == 3
+    assert world.status["stable"]["readyReplicas"] == 3
+    world.edit(INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"replicas": 0}}})
+    await world.rest()
+    assert world.status["phase"] == "Stopped"
+    assert world.nodes.hosts(revision) == []
+    world.edit(INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"replicas": 1}}})
+    await world.rest()
+    assert world.status["phase"] == "Serving"
+    assert world.revisions == [revision]
+    assert world.status["rollouts"] == []
+
+
+async def test_every_child_goes_with_its_service(world: ServingWorld) -> None:
+    await world.serve()
+    uid = world.get(INFERENCE_SERVICE, NAME)["metadata"]["uid"]
+    for key, obj in world.children().items():
+        (owner,) = obj["metadata"]["ownerReferences"]
+        assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (uid, True, True), key
+    world.api.delete(INFERENCE_SERVICE, world.namespace, NAME)
+    for obj in world.children().values():
+        world.api.delete(kind_of(obj), world.namespace, obj["metadata"]["name"])
+    before = world.writes
+    for _ in range(3):
+        await world.look()
+    assert world.writes == before
+    assert world.children() == {}
+
+
+async def test_a_version_that_refuses_stables_rows_gets_no_traffic(world: ServingWorld) -> None:
+    petal = {"name": "petal", "type": "Number", "nullable": False}
+    world.claim("models")
+    world.version(1, inputs=[petal])
+    world.create(service())
+    await world.rest()
+    world.version(2, inputs=[petal, {"name": "sepal", "type": "Number", "nullable": False}])
+    await world.until(lambda: world.status["rollouts"])
+    await world.rest()
+    (entry,) = world.status["rollouts"]
+    assert (entry["result"], entry["reason"]) == ("RolledBack", "IncompatibleInputs")
+    assert "sepal is new and required" in entry["message"]
+    assert weights(world) == [0]
+    assert world.status["stable"]["version"] == "iris-v1"
+
+
+async def test_what_the_api_server_refuses_of_the_spec_is_told_and_mended(world: ServingWorld) -> None:
+    world.claim("models")
+    world.version(1)
+    world.create(
+        service(predictor={"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}})
+    )
+    await world.look()
+    stalled = world.condition(INFERENCE_SERVICE, NAME, "Stalled")
+    assert stalled[:2] == ("True", "Refused")
+    assert "must be less than or equal to memory limit" in stalled[2]
+    world.edit(INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"resources": {"limits": {"memory": "4Gi"}}}}})
+    await world.rest()
+    assert world.status["phase"] == "Serving"
+
+
+async def test_steps_that_do_not_rise_are_refused(world: ServingWorld) -> None:
+    with pytest.raises(RefusedError, match="steps"):
+        world.create(service(rollout={"steps": [{"weight": 50}, {"weight": 20}]}))

@@ -1,0 +1,87 @@
+"""Objects for the tests of this folder, each a sensible one until told otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from redstart.api.v1alpha1 import InferenceServiceSpec
+from redstart.api.v1alpha1.common import Artifact
+from redstart.controllers.inference_service.record import Decision, Record, Role, RolloutState
+from redstart.controllers.inference_service.revision import Revision, Target, Version, revision_of
+from redstart.controllers.inference_service.transitions import Facts
+
+IMAGE = "redstart-runtime:1"
+START = "2026-01-01T00:00:00Z"
+
+
+def artifact(number: int) -> Artifact:
+    digest = f"{number:x}" * 64
+    return Artifact(uri=f"pvc://models/m/artifacts/{digest}", digest=f"sha256:{digest[:64]}", format="ONNX")
+
+
+def version(number: int, state: str = "Ready", message: str = "verified") -> Version:
+    return Version(f"m-v{number}", number, artifact(number), state, message)  # type: ignore[arg-type]
+
+
+def spec(**fields: Any) -> InferenceServiceSpec:
+    return InferenceServiceSpec.model_validate({"model": {"name": "m"}, **fields})
+
+
+def revision(number: int, service: InferenceServiceSpec | None = None, image: str = IMAGE) -> Revision:
+    return revision_of(version(number), service or spec(), image)
+
+
+def role(number: int) -> Role:
+    found = revision(number)
+    return Role(
+        revision=found.name, version=f"m-v{number}", number=number, digest=found.version.artifact.digest
+    )
+
+
+def steady(number: int = 1) -> Record:
+    return Record(number=5, stable=role(number), established=True)
+
+
+def rolling(weight: int = 5, step: int = 0, **fields: Any) -> Record:
+    """v1 is stable, v2 the canary."""
+    state = RolloutState(
+        id="rollout-1",
+        other=role(2),
+        policy=spec().rollout,
+        started_at=START,
+        since=START,
+        weight=weight,
+        step=step,
+        first_weight_at=START if step >= 0 else None,
+    )
+    return steady(1).model_copy(update={"rollout": state.model_copy(update=fields)})
+
+
+def rolled_back() -> Record:
+    decision = Decision(result="RolledBack", reason="ErrorRate", message="worse", at=START)
+    return rolling(weight=0, step=0, decision=decision)
+
+
+def to(number: int) -> Target:
+    return Target(revision(number))
+
+
+_FACTS = Facts(
+    ready={role(1).revision: 1, role(2).revision: 1},
+    replicas={role(1).revision: 1, role(2).revision: 1},
+    weights=(5,),
+    metrics_available=True,
+    elapsed=0.0,
+    step_elapsed=0.0,
+    samples=0,
+    test=None,
+    structural=None,
+    evidence=[],
+    recorded=False,
+    quiet_seconds=0.0,
+)
+
+
+def facts(**fields: Any) -> Facts:
+    return replace(_FACTS, **fields)

@@ -1,0 +1,68 @@
+"""The Job that verifies a version, whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.unit.controllers.objects import Object, documents, model_version, sha
+
+from redstart.api.v1alpha1 import ModelVersionSpec
+from redstart.controllers.model_version import job as jobs
+from redstart.controllers.model_version.job import Runtime
+
+RUNTIME = Runtime("runtime:1", "IfNotPresent", ("ONNX", "Skops"))
+
+
+def build(owner: Object, node: str | None = None) -> Object:
+    return jobs.job(owner, ModelVersionSpec.model_validate(owner["spec"]), RUNTIME, node=node)
+
+
+def bucket(secret: str = "store") -> Object:
+    artifact = {
+        "uri": "s3://models/iris/artifacts/a",
+        "digest": sha("artifact"),
+        "format": "ONNX",
+        "secretRef": {"name": secret},
+    }
+    return model_version(artifact=artifact)
+
+
+def test_from_a_volume(golden: Callable[[str, str], None]) -> None:
+    golden("volume.yaml", documents([build(model_version(), "node-1")]))
+
+
+def test_from_a_bucket(golden: Callable[[str, str], None]) -> None:
+    golden("bucket.yaml", documents([build(bucket())]))
+
+
+def test_what_loads_the_model_has_no_credentials_and_no_volume_of_the_store() -> None:
+    for owner in (model_version(), bucket()):
+        pod = build(owner)["spec"]["template"]["spec"]
+        (verify,) = pod["containers"]
+        assert [mount["name"] for mount in verify["volumeMounts"]] == ["tmp", "model"]
+
+
+NAMES: dict[str, tuple[str, str]] = {
+    "a name as trained versions have it": ("iris-v1", "iris-v1-verify"),
+    "the longest name that fits": ("x" * 56, f"{'x' * 56}-verify"),
+    "a name that would be too long": ("x" * 63, f"{'x' * 47}-75220b47-verify"),
+}
+
+
+@pytest.mark.parametrize(("version", "wanted"), NAMES.values(), ids=NAMES.keys())
+def test_job_name(version: str, wanted: str) -> None:
+    assert jobs.job_name(version) == wanted
+    assert len(jobs.job_name(version)) <= 63
+
+
+def test_long_names_that_begin_alike_have_different_jobs() -> None:
+    assert jobs.job_name("x" * 62 + "a") != jobs.job_name("x" * 62 + "b")
+
+
+def test_other_credentials_are_another_job() -> None:
+    digests = {
+        jobs.artifact_digest(ModelVersionSpec.model_validate(owner["spec"]))
+        for owner in (bucket(), bucket("rotated"), model_version())
+    }
+    assert len(digests) == 3

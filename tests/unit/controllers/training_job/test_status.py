@@ -1,0 +1,94 @@
+"""Status as users read it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.unit.controllers.objects import GATE_FAILED, at, ended_job, training_job, training_spec
+from tests.unit.controllers.training_job.cluster_objects import RUNTIME, observed, run_job, run_of
+from tests.unit.controllers.training_job.test_desired import ended, outcome
+
+from redstart.api.v1alpha1.training_job import RunRecord, TrainingJobStatus
+from redstart.controllers.training_job.desired import desired
+from redstart.controllers.training_job.observe import Observed
+from redstart.controllers.training_job.status import status
+
+Conditions = dict[str, tuple[str, str]]
+
+
+def told(found: Observed) -> tuple[dict[str, object], Conditions]:
+    result = status(found, desired(found, RUNTIME))
+    conditions = {c["type"]: (c["status"], c["reason"]) for c in result["conditions"]}
+    return result, conditions
+
+
+def test_a_new_training_job() -> None:
+    result, conditions = told(observed())
+    assert conditions == {
+        "Ready": ("False", "Starting"),
+        "Reconciling": ("True", "Starting"),
+        "Complete": ("False", "UnderWay"),
+        "Suspended": ("False", "NotSuspended"),
+    }
+    assert result["phase"] == "Pending"
+    assert result["observedGeneration"] == 1
+
+
+def test_a_run_that_was_rejected() -> None:
+    result, conditions = told(ended(outcome("Rejected", "GateFailed", "f1 0.62 < 0.75", GATE_FAILED)))
+    assert conditions == {
+        "Ready": ("False", "GateFailed"),
+        "Stalled": ("True", "GateFailed"),
+        "Complete": ("True", "Rejected"),
+        "Suspended": ("False", "NotSuspended"),
+    }
+    assert result["latestVersion"] == "iris-v3"
+    assert result["metrics"] == {"f1": 0.83}
+    assert result["gates"] == [GATE_FAILED]
+    assert result["conversion"] == {"format": "ONNX", "reason": "exact", "largestDifference": 1e-7}
+    assert result["history"] == [
+        {"number": 1, "result": "Rejected", "reason": "GateFailed", "version": "iris-v3", "finishedAt": at(5)}
+    ]
+
+
+def test_after_a_failure_the_last_version_stays() -> None:
+    before = TrainingJobStatus.model_validate(
+        {"latestVersion": "iris-v2", "metrics": {"f1": 0.8}, "run": run_of(run_job(1)).to_dict()}
+    )
+    found = ended(outcome("Failed", "ColumnMissing", "no column petal"), status=before)
+    result, conditions = told(found)
+    assert result["latestVersion"] == "iris-v2"
+    assert result["metrics"] == {"f1": 0.8}
+    assert conditions["Stalled"] == ("True", "ColumnMissing")
+    assert conditions["Complete"] == ("False", "Failed")
+
+
+def test_while_suspended_it_is_neither_stalled_nor_reconciling() -> None:
+    _, conditions = told(observed(training_job(training_spec(suspend=True))))
+    assert conditions == {
+        "Ready": ("False", "Suspended"),
+        "Complete": ("False", "NotTrained"),
+        "Suspended": ("True", "Suspended"),
+    }
+
+
+def test_a_changed_spec_is_not_complete() -> None:
+    run = run_of(run_job(1), result="Succeeded")
+    owner = training_job(training_spec(suspend=True, task="Regression"), generation=2)
+    _, conditions = told(observed(owner, run, status=TrainingJobStatus(run=run)))
+    assert conditions["Complete"] == ("False", "NotTrained")
+
+
+def test_history_keeps_ten_runs_and_each_once() -> None:
+    history = [RunRecord(number=n, result="Failed", reason="R") for n in range(1, 11)][::-1]
+    run = run_of(run_job(11))
+    found = observed(
+        run=run,
+        status=TrainingJobStatus(run=run, history=history),
+        job=ended_job(run_job(11), "Failed"),
+        outcome=outcome("Failed", "R", "m"),
+    )
+    result, _ = told(found)
+    again = replace(found, status=TrainingJobStatus.model_validate(result | {"run": run.to_dict()}))
+    twice, _ = told(again)
+    assert [record["number"] for record in twice["history"]] == list(range(11, 1, -1))  # type: ignore[index,attr-defined]
