@@ -28,6 +28,8 @@ ROUTE_HEADER = "x-redstart-route"
 ATTEMPT_HEADER = "x-envoy-attempt-count"
 """Tells a serving pod which try this is; 1 is the first attempt, the only one that enters the statistics."""
 
+READY_PATH = "/v2/health/ready"
+"""Which every serving pod answers, by the Open Inference Protocol."""
 REFUSALS = (400, 422)
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
 """Of one request. Each is kept whole, so that it can be tried again; a longer one is answered 413."""
@@ -366,7 +368,7 @@ def _cluster(plan: TrafficPlan, name: str, priorities: list[str]) -> Object:
                 "no_traffic_interval": "1s",
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
-                "http_health_check": {"path": "/v2/health/ready"},
+                "http_health_check": {"path": READY_PATH},
             }
         ],
         "circuit_breakers": {

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from redstart.api.v1alpha1.common import GROUP
-from redstart.routing.envoy import FOLDER, MAX_CONNECTION_SECONDS, files
+from redstart.routing.envoy import FOLDER, MAX_CONNECTION_SECONDS, READY_PATH, files
 from redstart.routing.plan import TrafficPlan
 
 Object = dict[str, Any]
@@ -39,6 +39,8 @@ BOOTSTRAP_ANNOTATION = f"{GROUP}/bootstrap"
 RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}
 
 _USER = 65532
+_FOR_EVER = 2**31 - 1
+"""The most that a probe can be tried: a new router in place of one that waits would wait as well."""
 
 
 def router_name(service: str) -> str:
@@ -86,6 +88,15 @@ def deployment(
         ],
         "resources": RESOURCES,
         "volumeMounts": [{"name": "config", "mountPath": FOLDER, "readOnly": True}],
+        # Envoy calls itself ready with a cluster in which DNS has not found anybody yet, and would answer 503. So
+        # a router takes no clients before it has reached a server once; afterwards, a server that is gone is no
+        # reason to take the router away.
+        "startupProbe": {
+            "httpGet": {"path": READY_PATH, "port": "http"},
+            "periodSeconds": 1,
+            "timeoutSeconds": 2,
+            "failureThreshold": _FOR_EVER,
+        },
         "readinessProbe": {
             "httpGet": {"path": "/ready", "port": "stats"},
             "periodSeconds": 1,

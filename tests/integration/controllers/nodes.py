@@ -170,6 +170,8 @@ class Nodes:
         self.running: dict[str, Running] = {}
         self.unready: set[str] = set()
         """Revisions whose new pods do not become ready."""
+        self.unresolved = False
+        """Whether DNS does not tell the routers of any pod."""
         self.failing: dict[str, float] = {}
         """Share of a revision's first attempts that fail."""
         self._api = api
@@ -183,6 +185,10 @@ class Nodes:
 
     def hosts(self, revision: str) -> list[str]:
         return [pod.ip for pod in self.running.values() if pod.revision == revision and pod.ready]
+
+    def resolved(self, revision: str) -> list[str]:
+        """The addresses that a router has for a revision."""
+        return [] if self.unresolved else self.hosts(revision)
 
     def requests(self, number: int) -> None:
         """Clients send that many requests, to any router."""
@@ -228,7 +234,7 @@ class Nodes:
         }
         self._api.create(pod)
         if router:
-            envoy = Router(files or {}, self.hosts)
+            envoy = Router(files or {}, self.resolved)
             ip, endpoint = listening(STATS_PORT, envoy.answer)
             self.running[name] = Running(deployment["metadata"]["name"], "", ip, endpoint, envoy)
         else:

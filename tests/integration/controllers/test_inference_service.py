@@ -96,6 +96,24 @@ async def test_a_first_version_is_deployed_and_the_next_one_promoted_step_by_ste
     )
 
 
+async def test_a_service_is_not_ready_before_its_router_has_found_a_pod(world: ServingWorld) -> None:
+    world.claim("models")
+    world.version(1)
+    world.nodes.unresolved = True
+    world.create(service())
+    await world.rest()
+    assert world.condition(INFERENCE_SERVICE, NAME) == (
+        "False",
+        "RouterNotReady",
+        "the router looks for the pods of iris-v1",
+    )
+    assert world.condition(INFERENCE_SERVICE, NAME, "Reconciling")[1] == "WaitingForRouter"
+
+    world.nodes.unresolved = False
+    await world.rest()
+    assert world.condition(INFERENCE_SERVICE, NAME)[:2] == ("True", "Serving")
+
+
 async def roll_out(world: ServingWorld, *, fails: float) -> int:
     """From nothing through a first version to the end of the second's rollout; returns the writes of the first."""
     await world.serve()

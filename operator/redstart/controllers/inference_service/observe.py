@@ -72,7 +72,7 @@ class Observed:
     revisions: dict[str, RevisionFacts]
     routers: tuple[RouterReport, ...]
     router_pods: tuple[Object, ...]
-    routers_ready: int
+    ready_routers: frozenset[str]
     claims: dict[str, Object | None]
     children: tuple[Object, ...]
 
@@ -90,6 +90,16 @@ class Observed:
     def generation(self) -> int:
         """The spec's generation."""
         return int(self.service["metadata"]["generation"])
+
+    def reaches(self, revision: str) -> bool:
+        """Whether no ready router is known to look for a pod of this revision in vain.
+
+        Before the service is ready, that is: DNS tells the routers of a pod some seconds after its kubelet does."""
+        return _was_ready(self.status) or all(
+            revision in report.reading.arms and report.reading.arms[revision].healthy > 0
+            for report in self.routers
+            if report.reading is not None and report.pod.name in self.ready_routers
+        )
 
 
 class InvalidSpecError(Exception):
@@ -128,7 +138,9 @@ async def observe(key: Key, context: Context) -> Observed | None:
     record = _record(config_map) or restored(status, versions, _plans(router_pods))
     rolling_out = record is not None and record.rollout is not None
     reports, snapshots = await asyncio.gather(
-        scrape.routers(context.http, _addresses(router_pods) if rolling_out else []),
+        scrape.routers(
+            context.http, _addresses(router_pods) if rolling_out or not _was_ready(status) else []
+        ),
         scrape.snapshots(
             context.http,
             _addresses(serving_pods) if rolling_out or not _loaded(status, serving_pods) else [],
@@ -145,7 +157,7 @@ async def observe(key: Key, context: Context) -> Observed | None:
         revisions=_revisions(children, serving_pods, snapshots, status),
         routers=tuple(reports),
         router_pods=router_pods,
-        routers_ready=sum(_is_ready(pod) for pod in router_pods),
+        ready_routers=frozenset(pod["metadata"]["name"] for pod in router_pods if _is_ready(pod)),
         claims={
             claim: cluster.get(PERSISTENT_VOLUME_CLAIM, key.namespace, claim)
             for claim in storage.claims(storage.Use(found.artifact.uri) for _, found in specs.values())
@@ -236,6 +248,10 @@ def _addresses(pods: Iterable[Object]) -> list[PodAddress]:
 
 def _is_ready(pod: Object) -> bool:
     return (condition_of(pod.get("status") or {}, "Ready") or {}).get("status") == "True"
+
+
+def _was_ready(status: InferenceServiceStatus) -> bool:
+    return any(entry.type == "Ready" and entry.status == "True" for entry in status.conditions)
 
 
 def _loaded(status: InferenceServiceStatus, pods: Iterable[Object]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,13 @@ EVIDENCE_SECONDS = 10.0
 """Evidence that only moves is written this often at most; a change of verdict or step at once."""
 LOADED_SECONDS = 5.0
 """Until every pod has told what it loaded, it is asked again after this long."""
+PLAN_SECONDS = 0.1
+"""Until a new plan is in force, the routers are asked again after this long: what they count under it can only be
+judged from the first look on that finds it there."""
+PLAN_PATIENCE = 3.0
+"""A plan that is not in force after this long waits for a kubelet; asking often would not bring it sooner."""
+ROUTER_SECONDS = 1.0
+"""Until the routers have found a serving pod, they are asked again after this long."""
 NAME_CONFLICT_SECONDS = 30.0
 """The object that has a name of ours is not watched: whether it is gone has to be asked."""
 LONGEST_PROGRESS = 600
@@ -59,6 +67,8 @@ class InferenceServiceReconciler:
         self._analyses: dict[Key, Analysis] = {}
         self._reported: dict[Key, _Reported] = {}
         self._quiet: dict[Key, _Quiet] = {}
+        self._planned: dict[Key, float] = {}
+        """When the newest plan was written, of those that this process wrote."""
 
     async def reconcile(self, key: Key, context: Context) -> float | None:
         """Brings the service a step nearer to its spec; returns seconds until the next look."""
@@ -71,6 +81,7 @@ class InferenceServiceReconciler:
             self._analyses.pop(key, None)
             self._reported.pop(key, None)
             self._quiet.pop(key, None)
+            self._planned.pop(key, None)
             return None
         now = context.now()
         wanted = _target(observed, context)
@@ -86,11 +97,14 @@ class InferenceServiceReconciler:
             message = f"the API server refuses what the spec asks for: {error.message}"
             await self._fail(key, context, "Refused", message)
             return None
+        if _number(transition.record) != _number(observed.record):
+            self._planned[key] = now
         await _prune(observed, transition.record, context)
         await context.cluster.patch_status(
             observed.service, self._status(key, observed, wanted, transition, analysis, now)
         )
-        return _next_look(observed, transition.record, context)
+        fresh = now - self._planned.get(key, -math.inf) < PLAN_PATIENCE
+        return _next_look(observed, transition.record, context, fresh_plan=fresh)
 
     def _look(self, key: Key, observed: Observed, now: float) -> Analysis | None:
         record = observed.record
@@ -292,13 +306,25 @@ async def _prune(observed: Observed, record: Record | None, context: Context) ->
             await context.cluster.delete(child)
 
 
-def _next_look(observed: Observed, record: Record | None, context: Context) -> float | None:
+def _number(record: Record | None) -> int:
+    return record.number if record else 0
+
+
+def _next_look(
+    observed: Observed, record: Record | None, context: Context, *, fresh_plan: bool
+) -> float | None:
     if record is None:
         return None
     if record.rollout is not None:
-        return context.settings.rollout.scrape_interval
+        awaited = fresh_plan and any(
+            report.reading is not None and report.reading.plan != record.number for report in observed.routers
+        )
+        interval = context.settings.rollout.scrape_interval
+        return min(PLAN_SECONDS, interval) if awaited else interval
     template = observed.spec.predictor.template
     facts = observed.revisions.get(record.stable.revision)
+    if facts is not None and facts.ready > 0 and not observed.reaches(record.stable.revision):
+        return ROUTER_SECONDS
     unknown = facts is not None and facts.ready > 0 and facts.loaded_digest is None
     # A server that is not ours tells no digest: asking it again would never end.
     return LOADED_SECONDS if unknown and template.image is None and template.command is None else None

@@ -10,6 +10,7 @@ from redstart.api.v1alpha1 import InferenceServiceSpec
 from redstart.api.v1alpha1.common import GROUP, Artifact
 from redstart.controllers import pods, storage
 from redstart.controllers.inference_service.record import Role
+from redstart.routing.envoy import READY_PATH
 
 Object = dict[str, Any]
 
@@ -23,7 +24,6 @@ spec may by then ask for another template, so the others tell what it was."""
 
 SERVER_PORT = 8080
 SNAPSHOT_PORT = 9102
-READY_PATH = "/v2/health/ready"
 LIVE_PATH = "/v2/health/live"
 
 _DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}

@@ -243,8 +243,10 @@ def _ready(facts: Facts) -> Condition:
         trouble = revision.trouble if revision else ""
         message = f"no pod of {record.stable.version} is ready" + (f": {trouble}" if trouble else "")
         return false("Ready", "PodsNotReady", message)
-    if facts.observed.routers_ready == 0:
+    if not facts.observed.ready_routers:
         return false("Ready", "RouterNotReady", "no router pod is ready")
+    if not facts.observed.reaches(record.stable.revision):
+        return false("Ready", "RouterNotReady", f"the router looks for the pods of {record.stable.version}")
     return true(
         "Ready", "Serving", f"{record.stable.version} serves on {ready} of {spec.predictor.replicas} pods"
     )
@@ -275,8 +277,10 @@ def _reconciling(facts: Facts) -> Condition | None:
             "WaitingForPods",
             f"{ready} of {spec.predictor.replicas} pods of {record.stable.version} are ready{trouble}",
         )
-    if facts.observed.routers_ready == 0 and spec.predictor.replicas:
-        return true("Reconciling", "WaitingForRouter", "no router pod is ready yet")
+    if spec.predictor.replicas and not (
+        facts.observed.ready_routers and facts.observed.reaches(record.stable.revision)
+    ):
+        return true("Reconciling", "WaitingForRouter", "no router pod reaches a serving pod yet")
     if facts.target.revision is None and facts.target.reason == "WaitingForVersion":
         return true("Reconciling", facts.target.reason, facts.target.message)
     return None
