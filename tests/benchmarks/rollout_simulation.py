@@ -6,6 +6,7 @@
 """
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -149,7 +150,7 @@ def false_decisions(number: int, figures: Figures) -> str:
 
 
 def fixed(weight: int) -> RolloutPolicy:
-    return RolloutPolicy(steps=(Step(weight, None),))
+    return RolloutPolicy(steps=(Step(weight, math.inf),))
 
 
 GAPS = (1.0, 0.19, 0.04, 0.01)  # above stable + maxIncrease

@@ -96,7 +96,7 @@ def rollouts(
     chance = random.random(number)
     seconds = round(policy.deadline)
     weights_of = np.array([step.weight for step in policy.steps], dtype=float)
-    holds = np.array([NEVER if step.hold is None else step.hold for step in policy.steps])
+    holds = np.array([step.hold for step in policy.steps])
     step, since, samples = np.zeros(number, dtype=int), np.zeros(number, dtype=int), np.zeros(number)
     failed_at, promoted_at = np.full(number, NEVER), np.full(number, NEVER)
     proven = np.zeros(number, dtype=bool)

@@ -1,5 +1,6 @@
 """The cluster as a controller sees it: reads come from the cache, writes happen only when they change something."""
 
+import logging
 from collections.abc import Mapping
 from typing import Literal
 
@@ -15,6 +16,8 @@ from redstart.kube.ownership import (
     without_nulls,
 )
 from redstart.kube.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class Cluster:
@@ -63,6 +66,7 @@ class Cluster:
         content = prepared(obj, owner) if owner is not None else without_nulls(obj)
         created = await self._client.create(content)
         self._store.wrote(created)
+        _log("created", created)
         return created
 
     async def ensure_free(self, desired: Object, *, owner: Object) -> None:
@@ -88,6 +92,7 @@ class Cluster:
             content["metadata"]["resourceVersion"] = resource_version
         applied = await self._client.apply(content)
         self._store.wrote(applied)
+        _log("created" if live is None else "changed", applied)
         return applied
 
     async def _live(self, desired: Object, owner: Object | None) -> Object | None:
@@ -141,6 +146,7 @@ class Cluster:
             preconditions["resourceVersion"] = metadata["resourceVersion"]
         try:
             await self._client.delete(obj, preconditions)
+            _log("deleted", obj)
         except errors.NotFound:
             return
         except errors.Conflict:
@@ -180,6 +186,10 @@ class Cluster:
     ) -> None:
         """Say once what happened to `about`; saying it again soon writes nothing. Never fails a reconcile."""
         await self._events.say(about, type_, reason, message)
+
+
+def _log(done: str, obj: Object) -> None:
+    log.info("%s %s %s", done, obj["kind"], obj["metadata"]["name"])
 
 
 def _last_seen(event: Object) -> str:

@@ -41,6 +41,7 @@ class Events:
         except errors.ApiError as error:
             log.warning("event %s not written: %s", reason, error)
             return
+        log.log(logging.WARNING if type_ == "Warning" else logging.INFO, "%s: %s", reason, message)
         self._said[name] = self._now()
         self._said.move_to_end(name)
         if len(self._said) > REMEMBERED:

@@ -101,9 +101,6 @@ def _deadline(policy: RolloutPolicy, seen: Observation, verdict: Verdict) -> Dec
         return None
     final = seen.test.verdict(final=True)
     after = f"deadline of {durations.text(policy.deadline)} reached"
-    if policy.steps[seen.step].hold is None:
-        message = f"{after}; step {seen.step + 1} is Manual: promote or roll back by hand"
-        return _stay(policy, seen, Action.HOLD, "ManualStep", message)
     if final.outcome is Outcome.PASS:
         return _promote(seen, "Passed", final.message)
     if final.outcome is Outcome.ACCEPTABLE:
@@ -122,9 +119,6 @@ def _unfinished_step(policy: RolloutPolicy, seen: Observation, verdict: Verdict)
     if seen.step < 0:
         return None
     hold = policy.steps[seen.step].hold
-    if hold is None:
-        message = f"step {seen.step + 1} of {len(policy.steps)} is Manual: promote or roll back by hand"
-        return _stay(policy, seen, Action.HOLD, "ManualStep", message)
     if seen.step_elapsed < hold:
         message = f"{seen.step_elapsed:.0f}s of {durations.text(hold)} at {_weight(policy, seen.step)}%"
         return _stay(policy, seen, Action.WAIT, "HoldingStep", message)

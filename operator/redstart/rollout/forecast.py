@@ -41,7 +41,7 @@ def too_slow(
         weight, hold = policy.steps[index].weight, policy.steps[index].hold
         growth = pass_growth(requests_per_second, weight, test.baseline, policy.max_increase)
         lasts = left
-        if hold is not None and index + 1 < len(policy.steps):
+        if index + 1 < len(policy.steps):
             sampled = policy.min_samples / (requests_per_second * weight / 100)
             lasts = min(left, max(0.0, max(hold, sampled) - (step_elapsed if index == step else 0.0)))
         missing -= growth * lasts

@@ -15,10 +15,10 @@ class OnInconclusive(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """weight in percent, 1 to 99; hold in seconds, None for Manual."""
+    """weight in percent, 1 to 99; hold in seconds."""
 
     weight: int
-    hold: float | None = 30.0
+    hold: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class RolloutPolicy:
         weights = [step.weight for step in self.steps]
         if not weights or weights != sorted(set(weights)) or weights[0] < 1 or weights[-1] > 99:
             raise ValueError(f"steps: weights must rise from 1 to 99, at least one; got {weights}")
-        if any(step.hold is not None and step.hold < 0 for step in self.steps):
+        if any(step.hold < 0 for step in self.steps):
             raise ValueError("steps: hold must not be negative")
         if not 0 < self.max_increase < 1:
             raise ValueError(

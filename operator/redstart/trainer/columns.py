@@ -166,11 +166,6 @@ class Target:
         return self.values[index]
 
 
-def class_text(label: Label) -> str:
-    """A class as `evaluation.positiveClass` writes it."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
-
-
 def read_target(values: pl.Series, task: str) -> Target:
     """The target column, which has no missing value.
 

@@ -21,8 +21,9 @@ from sklearn.metrics import (
 )
 
 from redstart.api.v1alpha1.training_job import Evaluation
+from redstart.artifacts.description import label_text
 from redstart.artifacts.manifest import Label
-from redstart.trainer.columns import class_text, did_you_mean
+from redstart.trainer.columns import did_you_mean
 from redstart.trainer.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def positive_class(evaluation: Evaluation, classes: Sequence[Label]) -> int | No
     Raises:
         TrainingError: PositiveClassUnknown.
     """
-    names = [class_text(label) for label in classes]
+    names = [label_text(label) for label in classes]
     if evaluation.positive_class is None:
         return 1 if len(classes) == 2 else None
     if evaluation.positive_class not in names:
@@ -73,7 +74,7 @@ def classification(
         positive: Index of the class that precision, recall and f1 are about, if any.
     """
     labels = np.arange(len(classes))
-    names = [class_text(label) for label in classes]
+    names = [label_text(label) for label in classes]
     found: dict[str, float | None] = {
         "accuracy": float(accuracy_score(truth, predicted)),
         "rocAuc": _roc_auc(truth, scores, len(classes)),

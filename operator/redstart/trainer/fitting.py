@@ -12,8 +12,8 @@ import numpy as np
 from sklearn.base import clone
 
 from redstart.api.v1alpha1.training_job import Split
+from redstart.artifacts.description import label_text
 from redstart.artifacts.manifest import Label
-from redstart.trainer.columns import class_text
 from redstart.trainer.errors import TrainingError, last_line, reported
 from redstart.trainer.evaluation import best_threshold
 from redstart.trainer.progress import say
@@ -71,7 +71,7 @@ def with_class_indices(estimator: Any, classes: Sequence[Label]) -> Any:
     """
     weights = estimator.get_params().get("class_weight")
     if isinstance(weights, dict):
-        names = [class_text(label) for label in classes]
+        names = [label_text(label) for label in classes]
         if unknown := [str(key) for key in weights if str(key) not in names]:
             raise TrainingError(
                 "ParameterInvalid",

@@ -15,8 +15,9 @@ import polars as pl
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 
 from redstart.api.v1alpha1.training_job import Split
+from redstart.artifacts.description import label_text
 from redstart.artifacts.manifest import Split as SplitRule
-from redstart.trainer.columns import Roles, Target, class_text, texts
+from redstart.trainer.columns import Roles, Target, texts
 from redstart.trainer.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def duration(text: str) -> float:
 def _holds_every_class(name: str, target: Target, part: Indices, spec: Split) -> None:
     counts = np.bincount(target.take(part), minlength=len(target.classes)) if target.classes else np.ones(1)
     if (counts == 0).any() and (name == "training" or spec.strategy == "Stratified"):
-        absent = ", ".join(class_text(target.classes[i]) for i in np.flatnonzero(counts == 0)[:5])
+        absent = ", ".join(label_text(target.classes[i]) for i in np.flatnonzero(counts == 0)[:5])
         raise TrainingError(
             "SplitImpossible",
             f"split: the {name} part has no row of class {absent}; more rows or another seed may help",

@@ -9,7 +9,6 @@ from redstart.rollout.policy import OnInconclusive, RolloutPolicy, Step
 from redstart.rollout.verdict import Outcome, Verdict
 
 POLICY = RolloutPolicy(steps=(Step(5), Step(25, 120.0), Step(50)))
-MANUAL = replace(POLICY, steps=(Step(5), Step(50, None)))
 BLANK = ErrorRateTest.begin(POLICY)
 
 
@@ -114,12 +113,6 @@ def inconclusive(then: OnInconclusive) -> RolloutPolicy:
             id="no router answers",
         ),
         pytest.param(
-            MANUAL,
-            replace(SEEN, step=1, weights=(50,), test=PASSED),
-            (Action.HOLD, "ManualStep", 1, 50, 10),
-            id="a Manual step waits for a person, even when the canary passed",
-        ),
-        pytest.param(
             POLICY, replace(LAST, test=PASSED), (Action.PROMOTE, "Passed", 2, 100, 10), id="promotion"
         ),
         pytest.param(
@@ -210,12 +203,6 @@ def inconclusive(then: OnInconclusive) -> RolloutPolicy:
             replace(LATE, test=FEW),
             (Action.ROLLBACK, "Inconclusive", 0, 0, 0),
             id="onInconclusive Rollback",
-        ),
-        pytest.param(
-            MANUAL,
-            replace(LATE, step=1, weights=(50,), test=PASSED),
-            (Action.HOLD, "ManualStep", 1, 50, 10),
-            id="a Manual step is not promoted by the deadline",
         ),
     ],
 )

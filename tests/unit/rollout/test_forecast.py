@@ -30,7 +30,7 @@ def warning(
             POLICY, seen(errors=0), 5.0, 0, 0.0, False, id="the same traffic beside a faultless stable"
         ),
         pytest.param(
-            RolloutPolicy(steps=(Step(1, None),)),
+            RolloutPolicy(steps=(Step(1),)),
             seen(),
             10.0,
             0,

@@ -144,9 +144,6 @@ STORIES = {
         policy=RolloutPolicy(steps=(Step(5), Step(50)), on_inconclusive=OnInconclusive.ROLLBACK),
         requests_per_second=1,
     ),
-    "a Manual step waits beyond the deadline": Story(
-        constant(0.001, 0.001), policy=RolloutPolicy(steps=(Step(5), Step(50, None)))
-    ),
 }
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from redstart.rollout.policy import RolloutPolicy, Step, canary_replicas
 
-POLICY = RolloutPolicy(steps=(Step(5), Step(25, 120.0), Step(50, None)))
+POLICY = RolloutPolicy(steps=(Step(5), Step(25, 120.0), Step(50)))
 
 
 @pytest.mark.parametrize(

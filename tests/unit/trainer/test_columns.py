@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from tests.unit.trainer.specs import spec
 
-from redstart.trainer.columns import assign_roles, class_text, matrix, read_target
+from redstart.trainer.columns import assign_roles, matrix, read_target
 from redstart.trainer.errors import TrainingError
 
 ROWS = pl.DataFrame(
@@ -188,7 +188,3 @@ def test_targets_that_cannot_be_learned(values: list[Any], task: str, message: s
         read_target(pl.Series("y", values), task)
     assert caught.value.reason == "TargetUnusable"
     assert "y" in str(caught.value)
-
-
-def test_classes_as_text() -> None:
-    assert [class_text(label) for label in (True, False, 1, 1.0, "a")] == ["true", "false", "1", "1.0", "a"]
