@@ -63,9 +63,8 @@ integration: .venv/synced ## against a real etcd, API server, Envoy and S3 serve
 	.venv/bin/pytest -n 2 tests/integration
 
 e2e: cluster images install ## against the real cluster
-	.venv/bin/pytest -n 3 tests/e2e --ignore tests/e2e/test_operator_faults.py
-	# These kill and freeze the operator that all tests share, so they run alone.
-	.venv/bin/pytest tests/e2e/test_operator_faults.py
+	.venv/bin/pytest -n 3 -m 'not alone' tests/e2e
+	.venv/bin/pytest -m alone tests/e2e
 
 bench: cluster images install ## our figures beside their baselines, into docs/benchmarks.md
 	$(PYTHON) -m tests.benchmarks

@@ -107,10 +107,8 @@ def _case(cluster: Kubernetes, case: Case, version: str, runs: int, rows: Sequen
         }
         found.append(_run(cluster, service(version, template)))
         print(f"  {case.name} errors, run {number}: {found[-1]}", file=sys.stderr, flush=True)
-    # The kubelet ends a pod by its deadline as it ends any other, but keeps it, and so what it said.
+    seen = clients.stop()
     pod = f"{SERVICE}-clients"
-    cluster.patch("Pod", pod, {"spec": {"activeDeadlineSeconds": 1}})
-    seen = clients.finish(patience=60)
     cluster.delete("Pod", pod, grace=1)
     eventually(lambda: cluster.get("Pod", pod) is None, "the clients are gone")
     for failure in seen["failures"]:

@@ -23,6 +23,8 @@ from tests.e2e.test_rollout import (
 )
 from tests.e2e.traffic import Traffic
 
+pytestmark = pytest.mark.alone
+
 REQUESTS = 7000
 """At RATE, longer than another operator takes to lead and to finish."""
 ROUTER = f"{SERVICE}-router"

@@ -66,6 +66,12 @@ class Traffic:
                 return found
         return {}
 
+    def stop(self) -> dict[str, Any]:
+        """Send nothing more; what they saw in all."""
+        # The kubelet ends a pod by its deadline as it ends any other, but keeps it, and so what it said.
+        self._cluster.patch("Pod", self._pod, {"spec": {"activeDeadlineSeconds": 1}})
+        return self.finish(patience=60)
+
     def finish(self, *, patience: float = 180.0) -> dict[str, Any]:
         """What they saw in all, once every request was answered or failed."""
         return eventually(
