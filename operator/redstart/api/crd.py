@@ -214,7 +214,8 @@ def _structural(node: Schema, definitions: Schema, *, told: bool) -> Schema:
         result["enum"] = [result.pop("const")]
     if (message := result.pop("x-redstart-message", None)) and told:
         rule = {"rule": f"self.matches({json.dumps(result.pop('pattern'))})", "message": message}
-        result["x-kubernetes-validations"] = [*result.get("x-kubernetes-validations", []), rule]
+        # Copies: YAML would write a rule that two fields share as an anchor and an alias.
+        result["x-kubernetes-validations"] = [*map(dict, result.get("x-kubernetes-validations", [])), rule]
     for bound, flag in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if bound in result:
             result[flag] = result.pop(bound)

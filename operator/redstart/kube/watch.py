@@ -122,7 +122,8 @@ def _log_in(registry: kopf.OperatorRegistry, session: aiohttp.ClientSession, ser
 
 def _listen(registry: kopf.OperatorRegistry, kind: Kind, informer: Informer) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=kind.plural)
-    def heard(event: Any, **_: Any) -> None:
+    # Not a plain function: kopf would call it in a thread, beside the event loop that owns cache and queue.
+    async def heard(event: Any, **_: Any) -> None:
         obj: Object = {**event["object"], "apiVersion": kind.api_version, "kind": kind.kind}
         if event["type"] == "DELETED":
             informer.gone(obj)

@@ -86,7 +86,7 @@ def version(number: int) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{round(value, 3):g}s"
+    return f"{value:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def _file_source(folder: str, name: str) -> Object:

@@ -170,8 +170,8 @@ class Nodes:
         self.running: dict[str, Running] = {}
         self.unready: set[str] = set()
         """Revisions whose new pods do not become ready."""
-        self.unresolved = False
-        """Whether DNS does not tell the routers of any pod."""
+        self.resolves = 1000
+        """Of how many pods of a revision DNS tells the routers."""
         self.failing: dict[str, float] = {}
         """Share of a revision's first attempts that fail."""
         self._api = api
@@ -188,7 +188,7 @@ class Nodes:
 
     def resolved(self, revision: str) -> list[str]:
         """The addresses that a router has for a revision."""
-        return [] if self.unresolved else self.hosts(revision)
+        return self.hosts(revision)[: self.resolves]
 
     def requests(self, number: int) -> None:
         """Clients send that many requests, to any router."""

@@ -16,6 +16,7 @@ from redstart.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     INFERENCE_SERVICE,
+    NETWORK_POLICY,
     SERVICE,
     Kind,
     Object,
@@ -99,7 +100,7 @@ async def test_a_first_version_is_deployed_and_the_next_one_promoted_step_by_ste
 async def test_a_service_is_not_ready_before_its_router_has_found_a_pod(world: ServingWorld) -> None:
     world.claim("models")
     world.version(1)
-    world.nodes.unresolved = True
+    world.nodes.resolves = 0
     world.create(service())
     await world.rest()
     assert world.condition(INFERENCE_SERVICE, NAME) == (
@@ -109,7 +110,7 @@ async def test_a_service_is_not_ready_before_its_router_has_found_a_pod(world: S
     )
     assert world.condition(INFERENCE_SERVICE, NAME, "Reconciling")[1] == "WaitingForRouter"
 
-    world.nodes.unresolved = False
+    world.nodes.resolves = 1000
     await world.rest()
     assert world.condition(INFERENCE_SERVICE, NAME)[:2] == ("True", "Serving")
 
@@ -540,6 +541,86 @@ async def test_what_the_api_server_refuses_of_the_spec_is_told_and_mended(world:
     world.edit(INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"resources": {"limits": {"memory": "4Gi"}}}}})
     await world.rest()
     assert world.status["phase"] == "Serving"
+
+
+async def test_a_service_that_is_refused_is_not_ready_when_its_pods_are_not(world: ServingWorld) -> None:
+    await world.serve()
+    resources = {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}}
+    world.edit(INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"resources": resources}}})
+    await world.look()
+    assert world.condition(INFERENCE_SERVICE, NAME)[0] == "True"
+    for pod in world.nodes.running.values():
+        pod.ready = False
+    world.nodes.report()
+    await world.look()
+    assert world.condition(INFERENCE_SERVICE, NAME)[:2] == ("False", "PodsNotReady")
+    assert world.condition(INFERENCE_SERVICE, NAME, "Stalled")[1] == "Refused"
+    assert world.status["phase"] == "Degraded"
+
+
+async def test_a_child_that_cannot_be_put_right_keeps_no_failing_canary_in_traffic(
+    world: ServingWorld,
+) -> None:
+    await world.serve()
+    world.version(2)
+    await world.until(lambda: world.record.get("rollout", {}).get("weight"))
+    world.edit(NETWORK_POLICY, f"{NAME}-server", {"metadata": {"ownerReferences": None}})
+    world.nodes.failing = {world.record["rollout"]["other"]["revision"]: 1.0}
+    await world.until(lambda: world.status["rollouts"])
+    assert world.status["rollouts"][0]["reason"] == "ErrorRate"
+    world.nodes.play()
+    assert world.nodes.routers[0].weights() == {world.status["stable"]["revision"]: 100}
+    assert world.condition(INFERENCE_SERVICE, NAME, "Stalled")[1] == "NameConflict"
+
+
+async def test_no_weight_rises_before_the_routers_know_the_pods_for_it(world: ServingWorld) -> None:
+    world.claim("models")
+    world.version(1)
+    world.create(service(predictor={"replicas": 3}))
+    await world.rest()
+    world.version(2)
+    await world.until(lambda: world.status.get("canary", {}).get("weight") == 20)
+    world.nodes.resolves = 1
+    for _ in range(10):
+        await world.look()
+    assert world.status["canary"]["weight"] == 20
+    assert world.status["canary"]["readyReplicas"] == 3
+    assert world.condition(INFERENCE_SERVICE, NAME, "Progressing")[1:] == (
+        "CanaryNotReady",
+        "1 of 3 canary pods are ready for 50%",
+    )
+    world.nodes.resolves = 1000
+    await world.until(lambda: world.status["rollouts"])
+    assert world.status["rollouts"][0]["result"] == "Promoted"
+
+
+async def test_another_routing_is_in_force_at_once(world: ServingWorld) -> None:
+    await world.serve()
+    (routes,) = world.nodes.routers
+    before = routes.plan
+    world.edit(INFERENCE_SERVICE, NAME, {"spec": {"traffic": {"timeout": "3s"}}})
+    await world.look()
+    world.nodes.play()
+    assert routes.plan != before
+    assert '"timeout": "3s"' in routes.files["rds.json"]
+
+
+async def test_a_new_operator_goes_on_with_the_rollout_of_the_old_one(world: ServingWorld) -> None:
+    await world.serve()
+    world.version(2)
+    await world.until(lambda: world.status.get("canary", {}).get("weight") == 20)
+    canary = world.status["canary"]["revision"]
+    world.settings = NEWER
+    world.restart()
+    await world.until(lambda: world.status["rollouts"])
+    (entry,) = world.status["rollouts"]
+    assert (entry["result"], entry["revision"]) == ("Promoted", canary)
+
+
+async def test_the_model_of_a_service_cannot_be_changed(world: ServingWorld) -> None:
+    world.create(service())
+    with pytest.raises(RefusedError, match="serve another model by another InferenceService"):
+        world.edit(INFERENCE_SERVICE, NAME, {"spec": {"model": {"name": "other"}}})
 
 
 async def test_steps_that_do_not_rise_are_refused(world: ServingWorld) -> None:

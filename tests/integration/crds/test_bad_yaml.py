@@ -233,7 +233,11 @@ BAD: dict[str, tuple[Kind, dict[str, Any], str]] = {
         'spec.activeDeadline: Invalid value: "two hours": use whole numbers with the units h, m, s or ms, for '
         'instance "90s", "2h" or "1h30m"',
     ),
-    "a deadline of nothing": (T, {"spec.activeDeadline": "0s"}, "activeDeadline must be more than 0"),
+    "a deadline of nothing": (
+        T,
+        {"spec.activeDeadline": "0s"},
+        'spec.activeDeadline: Invalid value: "0s": must be longer than 0s',
+    ),
     "too many attempts": (
         T,
         {"spec.backoffLimit": 99},
@@ -319,6 +323,21 @@ BAD: dict[str, tuple[Kind, dict[str, Any], str]] = {
         S,
         {"spec.rollout.strategy": "BlueGreen"},
         'spec.rollout.strategy: Unsupported value: "BlueGreen": supported values: "Canary"',
+    ),
+    "a rollout without time": (
+        S,
+        {"spec.rollout.deadline": "0s"},
+        'spec.rollout.deadline: Invalid value: "0s": must be longer than 0s',
+    ),
+    "steps that take longer than the rollout may": (
+        S,
+        {"spec.rollout.steps": [{"weight": 5, "hold": "20m"}, {"weight": 50, "hold": "10m"}]},
+        "rollout.deadline must be longer than the holds of all steps together",
+    ),
+    "no time for an answer": (
+        S,
+        {"spec.traffic.timeout": "0m0s"},
+        'spec.traffic.timeout: Invalid value: "0m0s": must be longer than 0s',
     ),
     "a timeout with a decimal": (
         S,

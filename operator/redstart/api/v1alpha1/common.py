@@ -52,6 +52,16 @@ Duration = Annotated[
     StringConstraints(max_length=24, pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"),
     worded('use whole numbers with the units h, m, s or ms, for instance "90s", "2h" or "1h30m"'),
 ]
+PositiveDuration = Annotated[
+    Duration,
+    Field(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {"rule": "self.matches('[1-9]')", "message": "must be longer than 0s"}
+            ]
+        }
+    ),
+]
 Timestamp = Annotated[str, StringConstraints(max_length=64), Field(json_schema_extra={"format": "date-time"})]
 Metric = Annotated[str, StringConstraints(max_length=64)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -16,6 +16,7 @@ from redstart.api.v1alpha1.common import (
     Name,
     Number,
     PodTemplate,
+    PositiveDuration,
     Resources,
     ShortText,
     Status,
@@ -36,7 +37,11 @@ class ModelReference(Model):
             (
                 "!(has(self.version) && has(self.follow))",
                 "model: give version to pin one, or follow to take new ones, not both",
-            )
+            ),
+            (
+                "self.name == oldSelf.name",
+                "model.name is immutable: serve another model by another InferenceService",
+            ),
         )
     )
 
@@ -93,6 +98,12 @@ class Rollout(Model):
                 "self.steps.all(s, self.steps.exists_one(t, t.weight == s.weight)))",
                 "rollout.steps: weights must rise from step to step",
             ),
+            (
+                "!has(self.steps) || "
+                "self.steps.map(s, duration(has(s.hold) ? s.hold : '30s')).sum() < "
+                "duration(has(self.deadline) ? self.deadline : '30m')",
+                "rollout.deadline must be longer than the holds of all steps together",
+            ),
         )
     )
 
@@ -112,7 +123,7 @@ class Rollout(Model):
     """A canary that is worse than allowed passes with a probability of at most 1 - promotionConfidence."""
     min_samples: Annotated[int, Field(ge=1, le=1000000)] = 200
     """Weighted first attempts on the canary in a step before it may end; never delays a rollback."""
-    deadline: Duration = "30m"
+    deadline: PositiveDuration = "30m"
     """Time from the first weight to a decision, without time spent paused or without metrics."""
     on_inconclusive: Literal["Hold", "Promote", "Rollback"] = "Hold"
     """What happens at the deadline when the evidence suffices for neither."""
@@ -125,7 +136,7 @@ class Traffic(Model):
 
     retry_on_stable: bool = True
     """A request that fails on the canary is answered by stable before the client sees it."""
-    timeout: Duration = "10s"
+    timeout: PositiveDuration = "10s"
     """The longest that a request may take, retries included."""
 
 

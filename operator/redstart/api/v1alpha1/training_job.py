@@ -21,6 +21,7 @@ from redstart.api.v1alpha1.common import (
     Number,
     OutputUri,
     PodTemplate,
+    PositiveDuration,
     SecretRef,
     ShortText,
     Status,
@@ -377,10 +378,7 @@ class TrainingJobSpec(Model):
     """While true nothing new starts, and a running Job is suspended."""
     backoff_limit: Annotated[int, Field(ge=0, le=10)] = 2
     """How often a pod that failed for a passing reason is started again."""
-    active_deadline: Annotated[
-        Duration,
-        Field(json_schema_extra=rules(("!self.matches('^[0hms]+$')", "activeDeadline must be more than 0"))),
-    ] = "24h"
+    active_deadline: PositiveDuration = "24h"
     """The longest that one run may take."""
     template: PodTemplate = PodTemplate()
     """Changes to the trainer's pod."""

@@ -21,6 +21,8 @@ from redstart.routing import counters
 from redstart.routing.counters import Reading, Tally
 
 NOTHING = Block(Counts(0, 0), Counts(0, 0))
+LONGEST_LOOK = 30.0
+"""Seconds; a machine that slept, or a clock that was set, is no time in which the canary was watched."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,15 @@ class Analysis:
     test: ErrorRateTest
     step: int
     elapsed: float
+    plan: int = 0
     step_elapsed: float = 0.0
     samples: int = 0
     tallies: dict[str, Tally] = field(default_factory=dict)
     """The counts of each router under the plan in force, by pod uid."""
     looked_at: float | None = None
-    without_host: float = 0.0
+    without_host: float | None = None
+    """Seconds since the first of the looks in a row at which no router found a healthy canary host; None when the
+    last one did."""
     metrics_available: bool = True
 
 
@@ -58,7 +63,6 @@ def look(
     record: Record,
     routers: Sequence[RouterReport],
     *,
-    retry_on_stable: bool,
     paused: bool,
     now: float,
 ) -> Analysis:
@@ -68,22 +72,24 @@ def look(
     readable = bool(routers) and all(router.reading is not None for router in routers)
     analysis = replace(analysis, metrics_available=readable)
     if analysis.step != state.step:
-        analysis = replace(analysis, step=state.step, step_elapsed=0.0, samples=0, tallies={}, looked_at=None)
+        analysis = replace(analysis, step=state.step, step_elapsed=0.0, samples=0)
+    if analysis.plan != record.number:
+        analysis = replace(analysis, plan=record.number, tallies={}, looked_at=None)
     current = {
         router.pod.uid: router.reading
         for router in routers
         if router.reading is not None and router.reading.plan == record.number
     }
     if state.weight == 0 or not current:
-        return replace(analysis, tallies={}, looked_at=None, without_host=0.0)
+        return replace(analysis, tallies={}, looked_at=None, without_host=None)
     block, tallies = NOTHING, dict(analysis.tallies)
     for uid, reading in current.items():
         # A router that could not be read before tells the missing seconds now, of both arms.
         tallies[uid], added = tallies.get(uid, Tally()).after(
-            reading, second_opinion=state.other.revision if retry_on_stable else None
+            reading, second_opinion=state.other.revision if record.traffic.retry_on_stable else None
         )
         block += _block(added, record, state)
-    seconds = max(0.0, now - analysis.looked_at) if analysis.looked_at is not None else 0.0
+    seconds = 0.0 if analysis.looked_at is None else min(max(0.0, now - analysis.looked_at), LONGEST_LOOK)
     active = seconds if len(current) == len(routers) and not paused else 0.0
     elapsed = analysis.elapsed + active
     return replace(
@@ -94,8 +100,12 @@ def look(
         samples=analysis.samples + block.canary.requests,
         tallies=tallies,
         looked_at=now,
-        without_host=analysis.without_host + seconds if _no_host(current.values(), record, state) else 0.0,
+        without_host=_without_host(analysis, seconds) if _no_host(current.values(), record, state) else None,
     )
+
+
+def _without_host(before: Analysis, seconds: float) -> float:
+    return 0.0 if before.without_host is None else before.without_host + seconds
 
 
 def _block(added: Mapping[str, counters.Counts], record: Record, state: RolloutState) -> Block:

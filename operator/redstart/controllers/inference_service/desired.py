@@ -100,7 +100,6 @@ def _made_for_this(observed: Observed) -> Object | None:
 
 
 def _plan(observed: Observed, record: Record, context: Context) -> TrafficPlan:
-    traffic = observed.spec.traffic
     other = record.rollout.other if record.rollout else None
     return TrafficPlan(
         number=record.number,
@@ -109,8 +108,8 @@ def _plan(observed: Observed, record: Record, context: Context) -> TrafficPlan:
         stable=_arm(observed, record.stable, context),
         canary=_arm(observed, other, context) if other else None,
         weight=record.weight,
-        retry_on_stable=traffic.retry_on_stable,
-        timeout_seconds=durations.seconds(traffic.timeout),
+        retry_on_stable=record.traffic.retry_on_stable,
+        timeout_seconds=durations.seconds(record.traffic.timeout),
     )
 
 

@@ -10,15 +10,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from redstart.api import durations
 from redstart.api.v1alpha1 import InferenceServiceSpec, ModelVersionSpec
 from redstart.api.v1alpha1.common import condition_of
 from redstart.api.v1alpha1.inference_service import InferenceServiceStatus
 from redstart.controllers import pod_status, reports, storage
 from redstart.controllers import pods as pod_builders
 from redstart.controllers.inference_service import scrape, serving
-from redstart.controllers.inference_service.record import ANNOTATION, Record, restored
+from redstart.controllers.inference_service.record import ANNOTATION, Record, parsed, restored
 from redstart.controllers.inference_service.revision import Version
 from redstart.controllers.inference_service.scrape import PodAddress, RouterReport, Snapshot
+from redstart.controllers.inference_service.transitions import policy_of
 from redstart.kube.cluster import Cluster
 from redstart.kube.controller import Context
 from redstart.kube.kinds import (
@@ -112,11 +114,8 @@ async def observe(key: Key, context: Context) -> Observed | None:
     service = cluster.get(INFERENCE_SERVICE, key.namespace, key.name)
     if service is None or service["metadata"].get("deletionTimestamp"):
         return None
-    try:
-        spec = InferenceServiceSpec.model_validate(service["spec"])
-    except ValidationError as error:
-        raise InvalidSpecError(_sentences(error)) from error
-    status = InferenceServiceStatus.model_validate(service.get("status") or {})
+    spec = _spec(service)
+    status = InferenceServiceStatus.model_validate(service.get("status") or {}, extra="ignore")
     children = tuple(child for kind in CHILD_KINDS for child in cluster.children(kind, service))
     config_map = next(
         (
@@ -166,6 +165,21 @@ async def observe(key: Key, context: Context) -> Observed | None:
     )
 
 
+def _spec(service: Object) -> InferenceServiceSpec:
+    """The spec, with the rules of the CRD looked at once more: that may be of an older operator."""
+    try:
+        spec = InferenceServiceSpec.model_validate(service["spec"])
+    except ValidationError as error:
+        raise InvalidSpecError(_sentences(error)) from error
+    try:
+        policy_of(spec.rollout)
+    except ValueError as error:
+        raise InvalidSpecError(f"spec.rollout.{error}") from error
+    if not durations.seconds(spec.traffic.timeout) > 0:
+        raise InvalidSpecError("spec.traffic.timeout: must be longer than 0s")
+    return spec
+
+
 def _sentences(error: ValidationError) -> str:
     return "; ".join(
         f"spec.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
@@ -181,7 +195,11 @@ def _record(config_map: Object | None) -> Record | None:
     if not fields or not owns(fields, {"metadata": {"annotations": {ANNOTATION: text}}}):
         log.warning("the traffic record was written by somebody else, and is made anew from status")
         return None
-    return Record.model_validate_json(text)
+    try:
+        return parsed(text)
+    except ValidationError as error:
+        log.warning("the traffic record of another operator is made anew from status: %s", error)
+        return None
 
 
 def _plans(router_pods: Iterable[Object]) -> Iterable[int]:

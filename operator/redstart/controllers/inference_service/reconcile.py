@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from redstart.routing import pod as router
 
 Object = dict[str, Any]
 
+log = logging.getLogger(__name__)
+
 EVIDENCE_SECONDS = 10.0
 """Evidence that only moves is written this often at most; a change of verdict or step at once."""
 LOADED_SECONDS = 5.0
@@ -37,9 +40,9 @@ PLAN_PATIENCE = 3.0
 """A plan that is not in force after this long waits for a kubelet; asking often would not bring it sooner."""
 ROUTER_SECONDS = 1.0
 """Until the routers have found a serving pod, they are asked again after this long."""
-NAME_CONFLICT_SECONDS = 30.0
-"""The object that has a name of ours is not watched: whether it is gone has to be asked."""
-LONGEST_PROGRESS = 600
+REFUSED_SECONDS = 30.0
+"""What the API server refuses is tried again after this long: of a name that is taken, a quota or a webhook nobody
+tells when it is no longer in the way."""
 
 
 @dataclass(frozen=True)
@@ -88,21 +91,23 @@ class InferenceServiceReconciler:
         analysis = self._look(key, observed, now)
         facts = _facts(observed, analysis, self._quiet_seconds(key, observed, now))
         transition = next_transition(observed.record, wanted, observed.spec, facts, now)
-        try:
-            await self._apply(observed, transition, context)
-        except errors.NotOurs as error:
-            await self._fail(key, context, "NameConflict", error.message)
-            return NAME_CONFLICT_SECONDS
-        except errors.Invalid as error:
-            message = f"the API server refuses what the spec asks for: {error.message}"
-            await self._fail(key, context, "Refused", message)
-            return None
-        if _number(transition.record) != _number(observed.record):
-            self._planned[key] = now
-        await _prune(observed, transition.record, context)
+        refused = await self._apply_route(observed, transition, context)
+        if refused is not None:
+            # What was not written is not so: status tells of the record that stands.
+            transition = Transition(observed.record, {})
+        else:
+            if _number(transition.record) != _number(observed.record):
+                self._planned[key] = now
+            refused = await _apply_children(observed, transition, context)
+        if refused is None:
+            await _prune(observed, transition.record, context)
+        else:
+            await context.cluster.event(observed.service, "Warning", *_told(refused))
         await context.cluster.patch_status(
-            observed.service, self._status(key, observed, wanted, transition, analysis, now)
+            observed.service, self._status(key, observed, wanted, transition, analysis, refused, now)
         )
+        if refused is not None and not _urgent(transition.record):
+            return REFUSED_SECONDS
         fresh = now - self._planned.get(key, -math.inf) < PLAN_PATIENCE
         return _next_look(observed, transition.record, context, fresh_plan=fresh)
 
@@ -118,7 +123,6 @@ class InferenceServiceReconciler:
             analysis,
             record,
             observed.routers,
-            retry_on_stable=observed.spec.traffic.retry_on_stable,
             paused=observed.spec.rollout.paused,
             now=now,
         )
@@ -141,17 +145,22 @@ class InferenceServiceReconciler:
             quiet = self._quiet[key] = _Quiet(state.id, now)
         return now - quiet.since
 
-    async def _apply(self, observed: Observed, transition: Transition, context: Context) -> None:
+    async def _apply_route(
+        self, observed: Observed, transition: Transition, context: Context
+    ) -> errors.ApiError | None:
         """The route first: where a canary fails, nothing else may delay its weight 0."""
         record, cluster = transition.record, context.cluster
         if record is None:
-            return
+            return None
         config_map = desired.config_map(observed, record, context)
-        children = list(desired.children(observed, transition, context))
-        for child in (config_map, *children):
-            await cluster.ensure_free(child, owner=observed.service)
         version = observed.config_map["metadata"]["resourceVersion"] if observed.config_map else None
-        await cluster.apply(config_map, owner=observed.service, resource_version=version)
+        try:
+            if observed.config_map is None:
+                for child in (config_map, *desired.children(observed, transition, context)):
+                    await cluster.ensure_free(child, owner=observed.service)
+            await cluster.apply(config_map, owner=observed.service, resource_version=version)
+        except _REFUSED as error:
+            return error
         for pod in observed.router_pods:
             if pod["metadata"].get("annotations", {}).get(router.SYNC_ANNOTATION) != str(record.number):
                 await cluster.annotate(
@@ -162,8 +171,7 @@ class InferenceServiceReconciler:
                 )
         for notice in transition.notices:
             await cluster.event(observed.service, notice.type, notice.reason, notice.message)
-        for child in children:
-            await cluster.apply(child, owner=observed.service)
+        return None
 
     def _status(
         self,
@@ -172,6 +180,7 @@ class InferenceServiceReconciler:
         wanted: Target,
         transition: Transition,
         analysis: Analysis | None,
+        refused: errors.ApiError | None,
         now: float,
     ) -> Object:
         evidence, state = self._evidence(key, observed, transition.record, analysis, now)
@@ -185,6 +194,7 @@ class InferenceServiceReconciler:
                 evidence=evidence,
                 test_state=state,
                 weights=live.weights(observed.record, observed.routers) if observed.record else (),
+                refused=_told(refused) if refused is not None else None,
                 now=now,
             )
         )
@@ -220,14 +230,45 @@ class InferenceServiceReconciler:
         )
 
 
+_REFUSED = (errors.NotOurs, errors.Invalid, errors.Forbidden)
+
+
+async def _apply_children(
+    observed: Observed, transition: Transition, context: Context
+) -> errors.ApiError | None:
+    """Everything but the route; the first of those that are refused keeps none of the others from being right."""
+    if transition.record is None:
+        return None
+    refused = None
+    for child in desired.children(observed, transition, context):
+        try:
+            await context.cluster.apply(child, owner=observed.service)
+        except _REFUSED as error:
+            refused = refused or error
+        except (errors.Transient, errors.Conflict) as error:
+            if transition.record.canary is None:
+                raise
+            # Tried again later and later, as the queue does, it would keep a failing canary in traffic.
+            log.warning("%s %s: %s", child["kind"], child["metadata"]["name"], error)
+            break
+    return refused
+
+
+def _told(refused: errors.ApiError) -> tuple[str, str]:
+    """Reason and message for the user."""
+    if isinstance(refused, errors.NotOurs):
+        return refused.reason, refused.message
+    return "Refused", f"the API server refuses what the spec asks for: {refused.message}"
+
+
 def _target(observed: Observed, context: Context) -> Target:
     record = observed.record
-    serving_role = record.stable if record and record.established else None
+    stable = record.stable if record and record.established else None
     return target(
         observed.spec,
         observed.versions.values(),
-        serving=serving_role.revision if serving_role else None,
-        serving_number=serving_role.number if serving_role else 0,
+        existing=[role.revision for role in (stable, record.canary if record else None) if role],
+        serving_number=stable.number if stable else 0,
         quarantined=[entry.revision for entry in observed.status.quarantine],
         runtime_image=context.settings.images.runtime,
     )
@@ -237,7 +278,7 @@ def _facts(observed: Observed, analysis: Analysis | None, quiet_seconds: float) 
     record = observed.record
     state = record.rollout if record else None
     ready = {name: facts.ready for name, facts in observed.revisions.items()}
-    if record is not None and state is not None and state.step < 0:
+    if record is not None and state is not None and state.decision is None:
         ready[state.other.revision] = min(ready.get(state.other.revision, 0), _hosts(observed, record))
     return transitions.Facts(
         ready=ready,
@@ -256,7 +297,7 @@ def _facts(observed: Observed, analysis: Analysis | None, quiet_seconds: float) 
 
 
 def _hosts(observed: Observed, record: Record) -> int:
-    """Healthy canary hosts that every router sees: before that, a first weight would find nobody."""
+    """Healthy canary hosts that every router sees: more weight than they can take would overload them."""
     assert record.rollout is not None
     revision = record.rollout.other.revision
     return min(
@@ -290,7 +331,7 @@ def _structural(observed: Observed, record: Record, analysis: Analysis) -> Verdi
             artifact_digest=canary.digest,
             progress_deadline_exceeded=facts.progress_deadline_exceeded,
             weight=record.weight,
-            seconds_without_host=analysis.without_host,
+            seconds_without_host=analysis.without_host or 0.0,
         )
     )
 
@@ -304,6 +345,11 @@ async def _prune(observed: Observed, record: Record | None, context: Context) ->
         revision = child["metadata"].get("labels", {}).get(serving.REVISION_LABEL)
         if revision is not None and revision not in wanted:
             await context.cluster.delete(child)
+
+
+def _urgent(record: Record | None) -> bool:
+    """Whether a canary has weight, or is being taken out."""
+    return record is not None and record.rollout is not None and (record.weight > 0 or record.canary is None)
 
 
 def _number(record: Record | None) -> int:

@@ -16,6 +16,7 @@ from redstart.api.v1alpha1.inference_service import (
     InferenceServiceStatus,
     RevisionHash,
     Rollout,
+    Traffic,
 )
 from redstart.controllers.inference_service.revision import Version
 
@@ -66,6 +67,8 @@ class Record(Model):
 
     number: int
     stable: Role
+    traffic: Traffic = Traffic()
+    """How requests are routed."""
     established: bool = False
     """Whether stable has ever been ready. Until then a newer target simply takes its place."""
     rollout: RolloutState | None = None
@@ -85,6 +88,11 @@ class Record(Model):
     def revisions(self) -> list[Role]:
         """Every revision that the router knows, stable first."""
         return [self.stable, *([self.rollout.other] if self.rollout else [])]
+
+
+def parsed(text: str) -> Record:
+    """The record as an operator wrote it, perhaps a later one: what only that knows is left out."""
+    return Record.model_validate_json(text, extra="ignore")
 
 
 def restored(

@@ -83,20 +83,20 @@ def target(
     spec: InferenceServiceSpec,
     versions: Iterable[Version],
     *,
-    serving: str | None,
+    existing: Collection[str],
     serving_number: int,
     quarantined: Collection[str],
     runtime_image: str,
 ) -> Target:
     """Which revision should serve.
 
-    `serving`: revision name of stable, or None, and `serving_number` its version's number, or 0;
-    `quarantined`: revision names that were rolled back here."""
+    `existing`: revision names of stable and canary, where there are any; `serving_number`: the number of stable's
+    version, or 0; `quarantined`: revision names that were rolled back here."""
     by_name = {version.name: version for version in versions}
     barred = {content(name) for name in quarantined}
     if spec.model.version is not None:
-        return _pinned(spec, spec.model.version, by_name, barred, serving, runtime_image)
-    return _followed(spec, by_name, barred, serving, serving_number, runtime_image)
+        return _pinned(spec, spec.model.version, by_name, barred, existing, runtime_image)
+    return _followed(spec, by_name, barred, existing, serving_number, runtime_image)
 
 
 def _pinned(
@@ -104,7 +104,7 @@ def _pinned(
     name: str,
     versions: dict[str, Version],
     barred: Collection[str],
-    serving: str | None,
+    existing: Collection[str],
     runtime_image: str,
 ) -> Target:
     version = versions.get(name)
@@ -124,7 +124,7 @@ def _pinned(
             f"ModelVersion {name}: {version.message}",
             blocked=rejected,
         )
-    revision = _kept(revision_of(version, spec, runtime_image), serving)
+    revision = _kept(revision_of(version, spec, runtime_image), existing)
     return _rolled_back(revision) if revision.content in barred else Target(revision)
 
 
@@ -142,13 +142,13 @@ def _followed(
     spec: InferenceServiceSpec,
     versions: dict[str, Version],
     barred: Collection[str],
-    serving: str | None,
+    existing: Collection[str],
     serving_number: int,
     runtime_image: str,
 ) -> Target:
     newest_first = sorted(versions.values(), key=lambda version: -version.number)
     ready = [
-        _kept(revision_of(version, spec, runtime_image), serving)
+        _kept(revision_of(version, spec, runtime_image), existing)
         for version in newest_first
         if version.state == "Ready" and version.number >= serving_number
     ]
@@ -167,8 +167,7 @@ def _followed(
     return Target(None, "WaitingForVersion", f"no version is fit to serve; {newest.name}: {newest.message}")
 
 
-def _kept(revision: Revision, serving: str | None) -> Revision:
-    """Stable's own revision where only the runtime image differs."""
-    if serving is not None and content(serving) == revision.content:
-        return Revision(serving, revision.version)
-    return revision
+def _kept(revision: Revision, existing: Collection[str]) -> Revision:
+    """Stable or canary as it is where only the runtime image differs: a new operator ends no rollout."""
+    same = (name for name in existing if content(name) == revision.content)
+    return Revision(next(same, revision.name), revision.version)

@@ -46,6 +46,8 @@ class Facts:
     """The evidence lines to show: fresh ones, or those that status has where they are recent enough."""
     test_state: str | None
     weights: tuple[int, ...]
+    refused: tuple[str, str] | None
+    """Reason and message where the API server refuses what the spec asks for."""
     now: float
 
     def revision(self, name: str) -> RevisionFacts | None:
@@ -231,6 +233,8 @@ def _settled(condition: Condition, facts: Facts) -> Condition:
 def _ready(facts: Facts) -> Condition:
     """Whether clients are answered."""
     record, spec = facts.record, facts.observed.spec
+    if record is None and facts.refused is not None:
+        return false("Ready", *facts.refused)
     if record is None:
         return false(
             "Ready", facts.target.reason or "Pending", facts.target.message or "waiting for a version"
@@ -254,6 +258,8 @@ def _ready(facts: Facts) -> Condition:
 
 def _reconciling(facts: Facts) -> Condition | None:
     record, spec = facts.record, facts.observed.spec
+    if facts.refused is not None and (record is None or record.weight == 0):
+        return None
     if record is None:
         if facts.target.blocked:
             return None
@@ -288,6 +294,8 @@ def _reconciling(facts: Facts) -> Condition | None:
 
 def _stalled(facts: Facts) -> Condition | None:
     """What only the user can mend."""
+    if facts.refused is not None:
+        return true("Stalled", *facts.refused)
     if facts.target.blocked or (facts.target.reason == "VersionNotFound" and facts.record is not None):
         return true("Stalled", facts.target.reason, facts.target.message)
     decision = facts.decision

@@ -33,7 +33,7 @@ class Facts:
     replicas: dict[str, int]
     """Pods that the Deployments ask for, by revision."""
     weights: tuple[int, ...]
-    """The weight in force, one for each router; -1 where an older plan is, or the router cannot be read."""
+    """The weight in force at each router that can be read."""
     metrics_available: bool
     elapsed: float
     step_elapsed: float
@@ -79,6 +79,18 @@ def next_transition(
     record: Record | None, target: Target, spec: InferenceServiceSpec, facts: Facts, now: float
 ) -> Transition:
     """One step of the state machine; `now` in seconds since the epoch."""
+    transition = _next(record, target, spec, facts, now)
+    after = transition.record
+    if after is None or after.traffic == spec.traffic:
+        return transition
+    # The routers' files change with it, so they get another number.
+    number = max(after.number, record.number + 1) if record else after.number
+    return replace(transition, record=after.model_copy(update={"number": number, "traffic": spec.traffic}))
+
+
+def _next(
+    record: Record | None, target: Target, spec: InferenceServiceSpec, facts: Facts, now: float
+) -> Transition:
     if record is None or not record.established or (spec.predictor.replicas == 0 and record.rollout is None):
         return _first(record, target, spec, facts)
     if record.rollout is None:
@@ -171,7 +183,8 @@ def _running(
             }
         )
         record = record.model_copy(update={"rollout": state})
-    if state.promoting is not None:
+    held = decision.action is Action.HOLD and decision.reason != "Inconclusive"
+    if state.promoting is not None and not held:
         return _promoting(record, state, spec, facts, decision, now)
     if decision.action is Action.ADVANCE:
         return _advanced(record, state, spec, facts, decision, now)
@@ -283,7 +296,7 @@ def _closing(record: Record, state: RolloutState, spec: InferenceServiceSpec, fa
     """The other revision goes once status tells why, and the last request that it got is over.
 
     A request that waits for a hanging canary still needs its cluster in the router, to be sent on to stable."""
-    if facts.recorded and facts.quiet_seconds > durations.seconds(spec.traffic.timeout):
+    if facts.recorded and facts.quiet_seconds > durations.seconds(record.traffic.timeout):
         record = record.model_copy(update={"number": record.number + 1, "rollout": None})
         return Transition(record, {record.stable.revision: spec.predictor.replicas})
     # A process that ended right after the decision has not told it; one that has says nothing twice.

@@ -1,12 +1,14 @@
-"""The traffic record, made anew where its ConfigMap was lost."""
+"""The traffic record: read as a later operator wrote it, and made anew where its ConfigMap was lost."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from tests.unit.controllers.inference_service.builders import role, version
+from tests.unit.controllers.inference_service.builders import role, rolling, version
 
 from redstart.api.v1alpha1.inference_service import InferenceServiceStatus, Phase, StableStatus
-from redstart.controllers.inference_service.record import restored
+from redstart.controllers.inference_service.record import parsed, restored
 
 STABLE = StableStatus(version="m-v1", revision=role(1).revision)
 
@@ -51,3 +53,10 @@ def test_the_number_is_above_every_plan_that_there_was(plans: list[int], number:
 )
 def test_nothing_comes_back(status: InferenceServiceStatus, versions: dict[str, object]) -> None:
     assert restored(status, versions, []) is None  # type: ignore[arg-type]
+
+
+def test_what_only_a_later_operator_knows_is_left_out() -> None:
+    written = json.loads(rolling().model_dump_json(by_alias=True, exclude_none=True))
+    for part in (written, written["stable"], written["rollout"], written["rollout"]["policy"]["steps"][0]):
+        part["later"] = 1
+    assert parsed(json.dumps(written)) == rolling()

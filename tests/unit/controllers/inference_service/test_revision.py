@@ -8,11 +8,11 @@ from tests.unit.controllers.inference_service.builders import IMAGE, revision, s
 from redstart.controllers.inference_service.revision import Target, content, revision_of, target
 
 
-def found(service=None, versions=(), serving=None, number=0, quarantined=()) -> Target:
+def found(service=None, versions=(), existing=(), number=0, quarantined=()) -> Target:
     return target(
         service or spec(),
         versions,
-        serving=serving,
+        existing=existing,
         serving_number=number,
         quarantined=quarantined,
         runtime_image=IMAGE,
@@ -37,7 +37,7 @@ PINNED = spec(model={"name": "m", "version": "m-v2"})
             id="one that was rolled back here is not",
         ),
         pytest.param(
-            found(versions=[version(1)], serving=revision(3).name, number=3),
+            found(versions=[version(1)], existing=[revision(3).name], number=3),
             None,
             id="an older version than the serving one is never followed",
         ),
@@ -64,7 +64,7 @@ def test_a_pod_template_that_was_rolled_back_blocks_also_where_versions_are_foll
     blocked = found(
         changed,
         [version(1)],
-        serving=revision(1).name,
+        existing=[revision(1).name],
         number=1,
         quarantined=[revision(1, changed).name],
     )
@@ -80,9 +80,16 @@ def test_a_missing_version_is_told_with_those_there_are():
 def test_an_upgrade_of_the_operator_alone_starts_no_rollout():
     old = revision(1, image="redstart-runtime:0")
     assert revision(1).name != old.name
-    kept = found(versions=[version(1)], serving=old.name, number=1)
+    kept = found(versions=[version(1)], existing=[old.name], number=1)
     assert kept.revision is not None
     assert kept.revision.name == old.name
+
+
+def test_an_upgrade_of_the_operator_alone_ends_no_rollout():
+    canary = revision(2, image="redstart-runtime:0")
+    kept = found(versions=[version(1), version(2)], existing=[revision(1).name, canary.name], number=1)
+    assert kept.revision is not None
+    assert kept.revision.name == canary.name
 
 
 def test_an_upgrade_of_the_operator_lifts_no_quarantine():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.unit.controllers.inference_service.builders import (
     facts,
@@ -13,6 +15,7 @@ from tests.unit.controllers.inference_service.builders import (
     to,
 )
 
+from redstart.controllers.inference_service.record import Record
 from redstart.controllers.inference_service.revision import Target
 from redstart.controllers.inference_service.transitions import next_transition, policy_of
 from redstart.rollout.decision import Action
@@ -213,6 +216,52 @@ def test_a_canary_that_fails_while_it_is_scaled_for_promotion_is_rolled_back():
     assert result.record is not None
     assert result.record.stable == role(1)
     assert result.record.weight == 0
+
+
+@pytest.mark.parametrize(
+    ("rollout", "found"),
+    [
+        pytest.param({"paused": True}, {}, id="while it is paused"),
+        pytest.param({}, {"metrics_available": False}, id="without metrics"),
+        pytest.param({}, {"test": fed((50, 20), (50, 20), looks=60)}, id="while both arms fail"),
+    ],
+)
+def test_a_promotion_that_has_begun_is_held(rollout: dict, found: dict):
+    three = {"predictor": {"replicas": 3}}
+    last = rolling(weight=50, step=2)
+    passed = facts(weights=(50,), step_elapsed=60, samples=1000, test=GOOD)
+    begun = next_transition(last, to(2), spec(**three), passed, NOW).record
+    assert begun is not None
+    ready = {role(1).revision: 3, role(2).revision: 3}
+    seen = facts(**({"weights": (50,), "ready": ready, "test": GOOD} | found))
+    held = next_transition(begun, to(2), spec(**three, rollout=rollout), seen, NOW)
+    assert held.record == begun
+    assert held.decision is not None
+    assert held.decision.action is Action.HOLD
+    assert held.replicas[role(2).revision] >= 1
+
+    promoted = next_transition(
+        begun, to(2), spec(**three), replace(seen, metrics_available=True, test=GOOD), NOW
+    )
+    assert promoted.record is not None
+    assert promoted.record.stable == role(2)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(steady(1), id="while stable serves alone"),
+        pytest.param(rolling(), id="in a rollout"),
+        pytest.param(rolled_back(), id="while a canary is taken out"),
+    ],
+)
+def test_another_routing_is_another_plan(record: Record):
+    routed = spec(traffic={"retryOnStable": False, "timeout": "3s"})
+    canary = record.canary or record.stable
+    result = next_transition(record, to(canary.number), routed, facts(), NOW)
+    assert result.record == record.model_copy(update={"number": record.number + 1, "traffic": routed.traffic})
+    again = next_transition(result.record, to(canary.number), routed, facts(), NOW)
+    assert again.record == result.record
 
 
 @pytest.mark.parametrize(
