@@ -3,13 +3,14 @@
 Weights and retries stand only in RDS, where a change is in force within milliseconds, needs no DNS and keeps all
 counters. Two routes share the requests by chance:
 
-- canary's, to the priorities [canary, stable, stable]. Tried again is whatever stable might answer better: 5xx,
-  resets, half of the timeout without an answer, and refusals (400, 422).
-- stable's, to the priorities [stable, stable, stable, canary]. Tried again are resets and 5xx, but for 503, by which
-  its servers say that they are overloaded.
+- canary's, to the priorities [canary, stable, stable, stable's last resort]. Tried again is whatever stable might
+  answer better: 5xx, resets, half of the timeout without an answer, and refusals (400, 422).
+- stable's, to the priorities [stable, stable, stable, its last resort, canary]. Tried again are resets and 5xx, but for
+  503, by which many servers say that they are overloaded.
 
 Each try goes to the next priority (previous_priorities), so priority 0 counts first attempts and nothing else, and
-a retry of either arm lands on stable. The canary helps stable out only when stable has no healthy host left.
+a retry of either arm lands on stable. A revision's last resort is a Service with an address of its own, which leads to
+pods that are leaving where no other is ready. The canary helps stable out only when stable has no healthy host left.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MAX_CONNECTION_SECONDS = 5
 no connection left that could carry a request, a few seconds later and without a word from anybody."""
 
 # Nothing is limited here: Envoy's defaults (3 retries, 1,024 requests at a time) fail requests of a healthy
-# service while a canary fails. The serving pods limit their own load.
+# service while a canary fails.
 _UNLIMITED = 100_000
 _NUM_RETRIES = 2
 _SERVER_ERRORS_BUT_OVERLOAD = (500, 501, 502, 504)
@@ -277,10 +278,14 @@ def _cds(plan: TrafficPlan) -> Object:
     A cluster that is changed is built anew, and requests that arrive in that moment can find no host in it. So a
     cluster that takes requests never changes: a canary's come beside stable's and warm up without any."""
     arms = [plan.stable, *([plan.canary] if plan.canary else [])]
-    clusters = [_cluster(plan, arm.as_stable, [arm.host, arm.host, arm.host, plan.beside]) for arm in arms]
+    clusters = [
+        _cluster(plan, arm.as_stable, [arm.host, arm.host, arm.host, arm.last_resort, plan.beside])
+        for arm in arms
+    ]
     if plan.canary is not None:
         for arm, other in ((plan.canary, plan.stable), (plan.stable, plan.canary)):
-            clusters.append(_cluster(plan, arm.as_canary, [arm.host, other.host, other.host]))
+            hosts = [arm.host, other.host, other.host, other.last_resort]
+            clusters.append(_cluster(plan, arm.as_canary, hosts))
     return {"version_info": version(plan.number), "resources": clusters}
 
 
@@ -332,7 +337,15 @@ def _cluster(plan: TrafficPlan, name: str, priorities: list[str]) -> Object:
     endpoints = [
         {
             "priority": priority,
-            "lb_endpoints": [{"endpoint": {"address": _address(host, plan.port)}}],
+            "lb_endpoints": [
+                {
+                    "endpoint": {
+                        "address": _address(host, plan.port),
+                        # The sidecar's: the server would answer after all requests that wait for it, too late.
+                        "health_check_config": {"port_value": plan.health_port},
+                    }
+                }
+            ],
         }
         for priority, host in enumerate(priorities)
     ]

@@ -29,6 +29,12 @@ class Arm:
         """The Envoy cluster that takes its requests while it is the canary."""
         return f"canary-{self.revision}"
 
+    @property
+    def last_resort(self) -> str:
+        """The full DNS name of its Service with an address of its own."""
+        service, domain = self.host.split(".", 1)
+        return f"{last_resort_name(service)}.{domain}"
+
 
 @dataclass(frozen=True)
 class TrafficPlan:
@@ -47,6 +53,7 @@ class TrafficPlan:
     retry_on_stable: bool = True
     timeout_seconds: float = 10.0
     port: int = 8080
+    health_port: int = 9102
     listen_port: int = 8080
     stats_port: int = 9902
 
@@ -71,6 +78,14 @@ class TrafficPlan:
 
         The same for every revision, so that stable's cluster need not change when a canary comes."""
         return beside_name(self.service) + "." + self.stable.host.split(".", 1)[1]
+
+
+def last_resort_name(revision_service: str) -> str:
+    """Name of the Service with an address of its own beside a revision's headless one.
+
+    Where no pod is ready, a headless Service's name has no address, for as long as DNS keeps that answer; this one's
+    has, and kube-proxy sends what comes to it to pods that are leaving but still answer."""
+    return f"{revision_service}-any"
 
 
 def beside_name(service: str) -> str:

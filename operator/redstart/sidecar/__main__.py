@@ -16,11 +16,12 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from redstart.sidecar.application import Application, bind, receive
+from redstart.sidecar.application import Application, asked, bind, receive
 from redstart.sidecar.counters import Counters
 from redstart.sidecar.exposition import Identity
 
@@ -51,7 +52,9 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
     threading.Thread(target=receive, args=(receiver, counters), name="receiver", daemon=True).start()
     host = environ.get("REDSTART_HOST", "0.0.0.0")  # noqa: S104 - a pod has one address, given by its network
     _Server.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    server = make_server(host, int(port), Application(counters, identity), _Server, _Handler)
+    url = environ.get("REDSTART_READINESS_URL")
+    application = Application(counters, identity, partial(asked, url) if url else None)
+    server = make_server(host, int(port), application, _Server, _Handler)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

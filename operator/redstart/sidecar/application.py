@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
@@ -17,6 +18,8 @@ from redstart.sidecar.exposition import Identity
 
 MAX_DATAGRAM = 256 * 1024
 RECEIVE_BUFFER = 4 * 1024 * 1024
+READINESS_SECONDS = 2.0
+"""What another server may take to say that it is ready."""
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
@@ -43,12 +46,27 @@ def receive(receiver: socket.socket, counters: Counters) -> None:
             logger.warning("a datagram of %d bytes is no report of a server", len(datagram))
 
 
-class Application:
-    """/snapshot, /metrics and /healthz."""
+def asked(url: str) -> bool:
+    """Whether a server that does not report answers at this URL that it is ready."""
+    try:
+        with urllib.request.urlopen(url, timeout=READINESS_SECONDS) as answer:  # noqa: S310 - the operator's own
+            return bool(200 <= answer.status < 300)
+    except OSError:
+        return False
 
-    def __init__(self, counters: Counters, identity: Identity) -> None:
+
+class Application:
+    """/snapshot, /metrics, /healthz, and in the server's place /v2/health/ready.
+
+    A server answers that behind all the requests that wait for it, so a busy one would seem to be gone."""
+
+    def __init__(
+        self, counters: Counters, identity: Identity, ready: Callable[[], bool] | None = None
+    ) -> None:
+        """`ready`: whether the server is; by default, what it last reported."""
         self._counters = counters
         self._identity = identity
+        self._ready = ready or (lambda: counters.ready(monotonic()))
 
     def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> list[bytes]:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
@@ -65,9 +83,15 @@ class Application:
             case "/metrics":
                 start_response("200 OK", [("content-type", exposition.CONTENT_TYPE)])
                 return [exposition.metrics(self._counters, self._identity, monotonic()).encode()]
+            case "/v2/health/ready":
+                ready = self._ready()
+                start_response(
+                    "200 OK" if ready else "503 Service Unavailable", [("content-type", "application/json")]
+                )
+                return [b'{"ready":true}' if ready else b'{"ready":false}']
             case "/healthz":
                 start_response("200 OK", [("content-type", "text/plain")])
                 return [b"ok"]
             case _:
                 start_response("404 Not Found", [("content-type", "text/plain")])
-                return [b"there are /snapshot, /metrics and /healthz"]
+                return [b"there are /snapshot, /metrics, /v2/health/ready and /healthz"]

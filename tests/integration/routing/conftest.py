@@ -37,7 +37,7 @@ class World:
 
     def plan(self, number: int, **more: object) -> TrafficPlan:
         """A plan with old as stable."""
-        defaults = {"stable": self.old, "port": self.port}
+        defaults = {"stable": self.old, "port": self.port, "health_port": self.port}
         return TrafficPlan(number, "service", "test", **(defaults | more))  # type: ignore[arg-type]
 
     @contextlib.asynccontextmanager

@@ -224,6 +224,19 @@ async def test_the_canary_helps_out_when_stable_has_no_healthy_host_left(world: 
         assert (await send(router.url, 100)).answers == {(200, "new"): 100}
 
 
+async def test_a_pod_that_leaves_and_is_the_last_is_reached_by_its_services_address(world: World) -> None:
+    old = await world.pod(world.old)
+    world.names.zone[world.old.last_resort] = [old.address]
+    async with world.router(world.plan(1)) as router:
+        world.names.zone[world.old.host] = []
+
+        async def unnamed() -> bool:
+            return (await router.read()).arms["old"].healthy == 0
+
+        await until(unnamed, "the pod's name is gone")
+        assert (await send(router.url, 100)).answers == {(200, "old"): 100}
+
+
 async def test_pods_are_told_the_attempt_and_clients_cannot_forge_it_or_steer_the_router(
     world: World,
 ) -> None:

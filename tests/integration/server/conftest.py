@@ -106,8 +106,8 @@ class Pod:
     def server(self, **environ: str) -> subprocess.Popen[bytes]:
         return self.start("redstart.server", **environ)
 
-    def sidecar(self) -> subprocess.Popen[bytes]:
-        process = self.start("redstart.sidecar")
+    def sidecar(self, **environ: str) -> subprocess.Popen[bytes]:
+        process = self.start("redstart.sidecar", **environ)
         eventually(lambda: self.reads("/healthz"), "the sidecar answers")
         return process
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sklearn.neighbors import KNeighborsRegressor
 
 from redstart.artifacts import manifest as manifests
 from redstart.artifacts.manifest import Answer
@@ -129,6 +130,40 @@ def test_load_from_many_clients_is_counted_exactly(pod):
     assert statuses == [200] * 500
     eventually(lambda: requests(pod) == 500, "every request is counted")
     assert sum(pod.snapshot()["latency"]["buckets"].values()) == 500
+
+
+def test_a_server_that_is_busy_is_still_ready(pod):
+    slow = KNeighborsRegressor(n_neighbors=5, algorithm="brute")
+    sample_artifacts.write(pod.folder / "model", *sample_artifacts.regression(slow, times=1000))
+    pod.sidecar()
+    pod.server()
+    eventually(lambda: pod.reads("/v2/health/ready").status == 200, "the sidecar says that it is ready")
+    many = {"rows": [{"torque": 40.0, "Air temperature [K]": 300.0}] * 1000}
+    with ThreadPoolExecutor(4) as clients:
+        asked = [clients.submit(ask, f"{pod.url}/predict", many) for _ in range(4)]
+        meanwhile = []
+        while not any(request.done() for request in asked):
+            meanwhile.append(pod.reads("/v2/health/ready").status)
+    assert {request.result().status for request in asked} == {200}
+    assert len(meanwhile) > 1
+    assert set(meanwhile) == {200}
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        pytest.param(("redstart.server", {}), 200, id="that is ready"),
+        pytest.param(("redstart.server", {"REDSTART_DIGEST": "sha256:" + "0" * 64}), 503, id="that is not"),
+        pytest.param(None, 503, id="that is not there"),
+    ],
+)
+def test_a_server_that_does_not_report_is_asked(pod, command, status):
+    if command is not None:
+        module, environ = command
+        pod.start(module, **environ, REDSTART_SOCKET=str(pod.folder / "nobody.sock"))
+        eventually(lambda: pod.health() == status, "the server answers")
+    pod.sidecar(REDSTART_READINESS_URL=f"{pod.url}/v2/health/ready")
+    assert pod.reads("/v2/health/ready").status == status
 
 
 def test_another_digest_than_the_expected_is_reported_and_never_ready(pod):

@@ -56,8 +56,9 @@ def test_a_canary_without_weight_has_a_cluster_that_warms_and_no_route() -> None
 
 def test_a_request_that_fails_on_the_canary_goes_to_stable_and_one_of_stables_stays_there() -> None:
     found = clusters(make_canary_plan())
-    assert priorities(found[OLD.as_stable]) == [OLD.host] * 3 + ["model-beside.default.svc.cluster.local."]
-    assert priorities(found[NEW.as_canary]) == [NEW.host] + [OLD.host] * 2
+    beside = "model-beside.default.svc.cluster.local."
+    assert priorities(found[OLD.as_stable]) == [*[OLD.host] * 3, OLD.last_resort, beside]
+    assert priorities(found[NEW.as_canary]) == [NEW.host, *[OLD.host] * 2, OLD.last_resort]
 
 
 def test_no_cluster_that_takes_requests_changes_in_a_whole_rollout() -> None:

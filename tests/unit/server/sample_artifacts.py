@@ -96,10 +96,10 @@ def classifier(
     return _whole(draft, graph.SerializeToString(), closed=closed)
 
 
-def regression() -> tuple[Manifest, dict[str, bytes]]:
-    """LinearRegression over the two numbers, in Skops."""
-    numbers, _, _ = _training_data()
-    pipeline = make_pipeline(SimpleImputer(), LinearRegression())
+def regression(estimator: Any = None, times: int = 1) -> tuple[Manifest, dict[str, bytes]]:
+    """The estimator, or LinearRegression, over the two numbers of so many times the rows, in Skops."""
+    numbers = np.tile(_training_data()[0], (times, 1))
+    pipeline = make_pipeline(SimpleImputer(), estimator or LinearRegression())
     pipeline.fit(numbers, np.nan_to_num(numbers[:, 0], nan=40.0) * 2 + numbers[:, 1])
     draft = Manifest(
         contract=manifests.CONTRACT,

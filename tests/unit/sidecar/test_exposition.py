@@ -111,6 +111,7 @@ def test_histogram_buckets_are_cumulative(counters):
         pytest.param("GET", "/snapshot", 200, id="snapshot"),
         pytest.param("GET", "/metrics", 200, id="metrics"),
         pytest.param("GET", "/healthz", 200, id="health"),
+        pytest.param("GET", "/v2/health/ready", 503, id="readiness of a server that was silent lately"),
         pytest.param("GET", "/", 404, id="anything else"),
         pytest.param("POST", "/snapshot", 405, id="nothing can be written"),
     ],

@@ -143,7 +143,12 @@ def _template(observed: Observed, role: Role, context: Context) -> Object | None
         observed.spec,
         role,
         version.artifact,
-        serving.Runtime(settings.images.runtime, settings.image_pull_policy, int(settings.serving.drain)),
+        serving.Runtime(
+            settings.images.runtime,
+            settings.image_pull_policy,
+            int(settings.serving.drain),
+            settings.allowed_formats,
+        ),
         node=storage.node({claim: observed.claims.get(claim) for claim in claims}),
         timeout=durations.seconds(observed.spec.traffic.timeout),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from redstart.api.v1alpha1.common import GROUP, Artifact
 from redstart.controllers import pods, storage
 from redstart.controllers.inference_service.record import Role
 from redstart.routing.envoy import READY_PATH
+from redstart.routing.plan import last_resort_name
 
 Object = dict[str, Any]
 
@@ -38,6 +40,8 @@ class Runtime:
     image: str
     pull_policy: str
     drain_seconds: int
+    formats: tuple[str, ...]
+    """Which formats of models a server may load."""
     """How long a pod that is going away goes on answering: longer than the cluster's DNS cache."""
 
 
@@ -98,12 +102,15 @@ def pod_template(
         resources=_FETCH_RESOURCES,
         mounts=[*source.mounts, model],
     )
+    # A server that is not ours does not report to the sidecar, which then asks it.
+    own = spec.predictor.template.image is None and spec.predictor.template.command is None
+    asked = {} if own else {"REDSTART_READINESS_URL": f"http://127.0.0.1:{SERVER_PORT}{READY_PATH}"}
     sidecar = pods.restricted_container(
         "metrics",
         runtime.image,
         pull_policy=runtime.pull_policy,
         command=["python", "-m", "redstart.sidecar"],
-        env=identity,
+        env=identity | asked,
         ports={"metrics": SNAPSHOT_PORT},
         resources=_SIDECAR_RESOURCES,
         mounts=[run, {**model, "readOnly": True}],
@@ -114,12 +121,12 @@ def pod_template(
         runtime.image,
         pull_policy=runtime.pull_policy,
         command=["python", "-m", "redstart.server"],
-        env=identity,
+        env=identity | {"REDSTART_FORMATS": ",".join(runtime.formats)},
         ports={"http": SERVER_PORT},
         resources=resources,
         mounts=[{**model, "readOnly": True}, run],
         readinessProbe={
-            "httpGet": {"path": READY_PATH, "port": "http"},
+            "httpGet": {"path": READY_PATH, "port": SNAPSHOT_PORT},
             "periodSeconds": 1,
             "timeoutSeconds": 2,
             "failureThreshold": 3,
@@ -128,7 +135,8 @@ def pod_template(
             "httpGet": {"path": LIVE_PATH, "port": "http"},
             "initialDelaySeconds": 10,
             "periodSeconds": 10,
-            "timeoutSeconds": 5,
+            # It waits with the requests for the thread that answers them.
+            "timeoutSeconds": max(5, math.ceil(timeout)),
             "failureThreshold": 3,
         },
         lifecycle={"preStop": {"sleep": {"seconds": runtime.drain_seconds}}},
@@ -185,7 +193,19 @@ def children(
         "metadata": metadata,
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector}},
     }
-    return [deployment, headless(service, role.revision, metadata), budget]
+    last_resort: Object = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {**metadata, "name": last_resort_name(name)},
+        "spec": {
+            "selector": selector,
+            "ports": [
+                {"name": "http", "port": SERVER_PORT, "targetPort": "http", "protocol": "TCP"},
+                {"name": "metrics", "port": SNAPSHOT_PORT, "targetPort": SNAPSHOT_PORT, "protocol": "TCP"},
+            ],
+        },
+    }
+    return [deployment, headless(service, role.revision, metadata), last_resort, budget]
 
 
 def headless(service: str, revision: str, metadata: Object) -> Object:

@@ -1,0 +1,53 @@
+"""The pod that serves a revision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.controllers.inference_service.builders import IMAGE, artifact, role, spec
+
+from redstart.controllers.inference_service import serving
+from redstart.server import settings
+
+
+def pod(*, timeout: float = 10.0, formats: tuple[str, ...] = ("ONNX", "Skops"), **predictor: Any) -> Any:
+    runtime = serving.Runtime(IMAGE, "IfNotPresent", 35, formats)
+    asked = spec(predictor=predictor)
+    made = serving.pod_template("m", asked, role(1), artifact(1), runtime, node=None, timeout=timeout)
+    return made["spec"]
+
+
+def env(container: Any) -> dict[str, str]:
+    return {entry["name"]: entry["value"] for entry in container["env"]}
+
+
+def test_a_server_may_load_what_the_operator_allows():
+    (server,) = pod(formats=("ONNX", "Joblib"))["containers"]
+    assert settings.read(env(server)).formats == ("ONNX", "Joblib")
+
+
+@pytest.mark.parametrize(
+    ("template", "asked"),
+    [
+        pytest.param({}, None, id="our server reports to it"),
+        pytest.param(
+            {"image": "mine:1"}, "http://127.0.0.1:8080/v2/health/ready", id="another image is asked"
+        ),
+        pytest.param(
+            {"command": ["x"]}, "http://127.0.0.1:8080/v2/health/ready", id="another command is asked"
+        ),
+    ],
+)
+def test_how_the_sidecar_knows_that_the_server_is_ready(template: Any, asked: str | None):
+    made = pod(template=template)
+    (sidecar,) = (container for container in made["initContainers"] if container["name"] == "metrics")
+    assert env(sidecar).get("REDSTART_READINESS_URL") == asked
+    (server,) = made["containers"]
+    assert server["readinessProbe"]["httpGet"] == {"path": "/v2/health/ready", "port": 9102}
+
+
+@pytest.mark.parametrize(("timeout", "patience"), [(0.5, 5), (10.0, 10), (90.5, 91)])
+def test_liveness_waits_as_long_as_a_request_may(timeout: float, patience: int):
+    (server,) = pod(timeout=timeout)["containers"]
+    assert server["livenessProbe"]["timeoutSeconds"] == patience
