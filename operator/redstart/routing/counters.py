@@ -82,6 +82,8 @@ class Reading:
     plan: int | None
     clusters_plan: int | None
     arms: Mapping[str, ArmReading]
+    answering: frozenset[str] = frozenset()
+    """Revisions that, as stable, would have somebody answer for them, at any priority."""
 
     def can_take(self, revision: str) -> bool:
         """Whether a request drawn for this revision would reach one of its own hosts."""
@@ -105,6 +107,7 @@ def parse_reading(clusters_json: str, stats_text: str) -> Reading:
         plan=parse_plan_in_force(stats_text),
         clusters_plan=_number(stats, _CLUSTERS_VERSION) if warming == 0 else None,
         arms=_arms(clusters_json, refused),
+        answering=_answering(clusters_json),
     )
 
 
@@ -128,6 +131,15 @@ def _arms(clusters_json: str, refused: Mapping[str, int]) -> dict[str, ArmReadin
         return arms
     except (KeyError, TypeError) as error:
         raise ValueError(f"the router's /clusters is not what Envoy answers: {error!r}") from error
+
+
+def _answering(clusters_json: str) -> frozenset[str]:
+    return frozenset(
+        cluster["name"].removeprefix("stable-")
+        for cluster in json.loads(clusters_json)["cluster_statuses"]
+        if cluster["name"].startswith("stable-")
+        and any(_is_healthy(host.get("health_status", {})) for host in cluster.get("host_statuses", []))
+    )
 
 
 def _arm(cluster: str, host_statuses: list[dict[str, Any]], refused: int) -> ArmReading:

@@ -97,7 +97,7 @@ async def test_a_first_version_is_deployed_and_the_next_one_promoted_step_by_ste
     )
 
 
-async def test_a_service_is_not_ready_before_its_router_has_found_a_pod(world: ServingWorld) -> None:
+async def test_a_service_is_ready_while_its_router_finds_a_pod(world: ServingWorld) -> None:
     world.claim("models")
     world.version(1)
     world.nodes.resolves = 0
@@ -113,6 +113,11 @@ async def test_a_service_is_not_ready_before_its_router_has_found_a_pod(world: S
     world.nodes.resolves = 1000
     await world.rest()
     assert world.condition(INFERENCE_SERVICE, NAME)[:2] == ("True", "Serving")
+
+    world.nodes.resolves = 0
+    await world.rest()
+    assert world.condition(INFERENCE_SERVICE, NAME)[:2] == ("False", "RouterNotReady")
+    assert world.status["phase"] == "Degraded"
 
 
 async def roll_out(world: ServingWorld, *, fails: float) -> int:
@@ -270,7 +275,7 @@ async def test_an_edited_child_is_put_right(
 async def test_a_deleted_child_comes_back(world: ServingWorld) -> None:
     await world.serve()
     before = world.children()
-    assert len(before) == 9
+    assert len(before) == 10
     for key, obj in before.items():
         world.api.delete(kind_of(obj), world.namespace, obj["metadata"]["name"])
         await world.rest()

@@ -67,6 +67,23 @@ def test_a_cluster_whose_name_has_no_address_yet_is_empty() -> None:
     assert parse_clusters(text) == {"new": ArmReading()}
 
 
+@pytest.mark.parametrize(
+    ("cluster", "hosts", "answers"),
+    [
+        pytest.param("stable-new", [host("10.0.0.1")], True, id="a healthy pod"),
+        pytest.param("stable-new", [host("10.0.0.1", priority=3)], True, id="its last resort"),
+        pytest.param(
+            "stable-new", [host("10.0.0.1", failed_active_health_check=True)], False, id="a sick pod"
+        ),
+        pytest.param("stable-new", [], False, id="no pod"),
+        pytest.param("canary-new", [host("10.0.0.1")], False, id="a pod that only a canary's requests reach"),
+    ],
+)
+def test_who_answers_for_a_stable_revision(cluster: str, hosts: list[dict[str, Any]], answers: bool) -> None:
+    text = json.dumps({"cluster_statuses": [{"name": cluster, "host_statuses": hosts}]})
+    assert parse_reading(text, STATS).answering == ({"new"} if answers else set())
+
+
 def test_a_reading_joins_both_answers() -> None:
     reading = parse_reading(clusters(old=[host("10.0.0.2", 5)], new=[host("10.0.0.1", 90, 10)]), STATS)
     assert (reading.uptime_seconds, reading.plan, reading.clusters_plan) == (73, 11, 12)

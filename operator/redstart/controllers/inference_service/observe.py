@@ -96,9 +96,9 @@ class Observed:
     def reaches(self, revision: str) -> bool:
         """Whether no ready router is known to look for a pod of this revision in vain.
 
-        Before the service is ready, that is: DNS tells the routers of a pod some seconds after its kubelet does."""
-        return _was_ready(self.status) or all(
-            revision in report.reading.arms and report.reading.arms[revision].healthy > 0
+        DNS tells the routers of a pod some seconds after its kubelet does, or never, when it is broken."""
+        return all(
+            revision in report.reading.answering
             for report in self.routers
             if report.reading is not None and report.pod.name in self.ready_routers
         )
@@ -137,9 +137,7 @@ async def observe(key: Key, context: Context) -> Observed | None:
     record = _record(config_map) or restored(status, versions, _plans(router_pods))
     rolling_out = record is not None and record.rollout is not None
     reports, snapshots = await asyncio.gather(
-        scrape.routers(
-            context.http, _addresses(router_pods) if rolling_out or not _was_ready(status) else []
-        ),
+        scrape.routers(context.http, _addresses(router_pods)),
         scrape.snapshots(
             context.http,
             _addresses(serving_pods) if rolling_out or not _loaded(status, serving_pods) else [],
@@ -266,10 +264,6 @@ def _addresses(pods: Iterable[Object]) -> list[PodAddress]:
 
 def _is_ready(pod: Object) -> bool:
     return (condition_of(pod.get("status") or {}, "Ready") or {}).get("status") == "True"
-
-
-def _was_ready(status: InferenceServiceStatus) -> bool:
-    return any(entry.type == "Ready" and entry.status == "True" for entry in status.conditions)
 
 
 def _loaded(status: InferenceServiceStatus, pods: Iterable[Object]) -> bool:

@@ -40,6 +40,8 @@ PLAN_PATIENCE = 3.0
 """A plan that is not in force after this long waits for a kubelet; asking often would not bring it sooner."""
 ROUTER_SECONDS = 1.0
 """Until the routers have found a serving pod, they are asked again after this long."""
+STEADY_SECONDS = 60.0
+"""Nobody tells when a router no longer finds the pods: it is asked."""
 REFUSED_SECONDS = 30.0
 """What the API server refuses is tried again after this long: of a name that is taken, a quota or a webhook nobody
 tells when it is no longer in the way."""
@@ -373,7 +375,8 @@ def _next_look(
         return ROUTER_SECONDS
     unknown = facts is not None and facts.ready > 0 and facts.loaded_digest is None
     # A server that is not ours tells no digest: asking it again would never end.
-    return LOADED_SECONDS if unknown and template.image is None and template.command is None else None
+    own = template.image is None and template.command is None
+    return LOADED_SECONDS if unknown and own else STEADY_SECONDS
 
 
 def _services_of_version(version: Object, cluster: Any) -> Iterable[Key]:
