@@ -19,6 +19,7 @@ STATE = (
     "difference_sum",
     "difference_weight",
     "samples",
+    "pending",
 )
 
 
@@ -69,49 +70,63 @@ class ErrorRateTests:
         self.difference_sum = np.zeros(rollouts)
         self.difference_weight = np.zeros(rollouts)
         self.samples = np.zeros(rollouts)
+        self.pending = np.zeros((rollouts, 4), dtype=np.int64)
 
     def observe(self, counts: tuple[Counted, Counted, Counted, Counted], elapsed: float) -> None:
         """One look of every rollout: canary, its errors, stable, its errors, of shape (rollouts,) each."""
-        n_canary, canary_errors, n_stable, stable_errors = counts
-        allowed = self.policy.max_increase
+        self.samples += counts[0]
+        self.pending += np.column_stack(counts)
+        closed = (self.pending[:, 0] > 0) & (self.pending[:, 2] > 0)
+        block = np.where(closed[:, None], self.pending, 0)
+        self.pending -= block
+        n_canary, canary_errors, n_stable, stable_errors = block.T
         weight_spent = spent(elapsed, self.policy.deadline)
         weight, self.weight_spent = weight_spent - self.weight_spent, weight_spent
-        stable = (self.baseline_errors + reference.PRIOR_ERRORS) / (
-            self.baseline_requests + reference.PRIOR_REQUESTS
-        )
-        stable = np.minimum(stable, (1 - allowed) * 0.999)[:, None]
-        fails = len(self.fail_gaps)
-        canary = np.empty(self.sums.shape)
-        canary[:, :fails] = np.minimum(reference.HIGHEST_RATE, stable + self.fail_gaps)
-        canary[:, fails:] = stable + self.pass_gaps
-        usable = (n_canary > 0)[:, None] & (n_stable > 0)[:, None]
-        usable = usable & np.where(np.arange(canary.shape[1]) < fails, canary > stable + allowed, True)
-        n_c, e_c = np.maximum(n_canary, 1)[:, None], canary_errors[:, None]
-        n_s, e_s = np.maximum(n_stable, 1)[:, None], stable_errors[:, None]
-        null = project(n_c, n_s, canary, stable, allowed)
-        log_e = (
-            e_c * np.log(canary / (null + allowed))
-            + (n_c - e_c) * np.log((1 - canary) / (1 - null - allowed))
-            + e_s * np.log(stable / null)
-            + (n_s - e_s) * np.log((1 - stable) / (1 - null))
-        )
-        log_e = np.where(usable, np.minimum(log_e, 500.0), 0.0)
+        log_e = np.zeros(self.sums.shape)
+        log_e[closed] = self._log_e_values(block[closed], self.baseline[closed])
         self.sums = np.minimum(self.ceilings, (self.sums + self.shares * weight) * np.exp(log_e))
         self.peak = np.maximum(self.peak, self.evidence)
         kept = np.exp(-n_stable / reference.MEMORY)
         self.baseline_requests = kept * self.baseline_requests + n_stable
         self.baseline_errors = kept * self.baseline_errors + stable_errors
         kept = np.exp((self.elapsed - elapsed) / reference.RECENT_SECONDS)
-        self.recent = kept * self.recent + np.column_stack([n_canary, canary_errors, n_stable, stable_errors])
+        self.recent = kept * self.recent + block
         self.elapsed = elapsed
         both = np.maximum(n_canary + n_stable, 1)
         self.difference_sum += (canary_errors * n_stable - stable_errors * n_canary) / both
         self.difference_weight += n_canary * n_stable / both
-        self.samples += n_canary
+
+    def _log_e_values(self, block: Counted, baseline: Floats) -> Floats:
+        """Of blocks with requests on both arms, for each gap; shape (blocks, gaps)."""
+        n_canary, canary_errors, n_stable, stable_errors = (column[:, None] for column in block.T)
+        allowed, stable = self.policy.max_increase, baseline[:, None]
+        failing = np.minimum(reference.HIGHEST_RATE, stable + self.fail_gaps)
+        canary = np.concatenate([failing, stable + self.pass_gaps], axis=1)
+        null = project(n_canary, n_stable, canary, stable, allowed)
+        log_e = (
+            canary_errors * np.log(canary / (null + allowed))
+            + (n_canary - canary_errors) * np.log((1 - canary) / (1 - null - allowed))
+            + stable_errors * np.log(stable / null)
+            + (n_stable - stable_errors) * np.log((1 - stable) / (1 - null))
+        )
+        log_e[:, : len(self.fail_gaps)][failing <= stable + allowed] = 0
+        return np.minimum(log_e, 500.0)
+
+    def new_weight(self, rollouts: NDArray[np.bool_]) -> None:
+        """These rollouts are at another weight from the next look on."""
+        self.pending[rollouts] = 0
 
     def restored(self, sums: Floats) -> None:
         """A restart of the operator, which had saved these sums; what else it forgets decides nothing here."""
         self.sums = RESTORED * sums
+        self.pending[:] = 0
+
+    @property
+    def baseline(self) -> Floats:
+        rate = (self.baseline_errors + reference.PRIOR_ERRORS) / (
+            self.baseline_requests + reference.PRIOR_REQUESTS
+        )
+        return np.minimum(rate, (1 - self.policy.max_increase) * 0.999)
 
     @property
     def evidence(self) -> Floats:
@@ -135,8 +150,9 @@ class ErrorRateTests:
 
     @property
     def acceptable(self) -> NDArray[np.bool_]:
-        difference = self.difference_sum / np.maximum(self.difference_weight, 1e-9)
-        return (self.samples >= self.policy.min_samples) & (difference <= self.policy.max_increase)
+        known = self.difference_weight > 0
+        difference = self.difference_sum / np.where(known, self.difference_weight, 1)
+        return known & (self.samples >= self.policy.min_samples) & (difference <= self.policy.max_increase)
 
     def keep(self, rollouts: NDArray[np.bool_]) -> None:
         """Drop the other rollouts."""

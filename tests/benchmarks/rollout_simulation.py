@@ -19,6 +19,7 @@ from tests.benchmarks.rollout_streams import RULES, Base, Stream, detection, rol
 from redstart.rollout.policy import RolloutPolicy, Step
 
 POLICY = RolloutPolicy(steps=(Step(5), Step(25), Step(50)))
+HALF = RolloutPolicy(steps=(Step(50),))
 ALLOWED = POLICY.max_increase
 REDSTART = "Redstart"
 
@@ -51,6 +52,7 @@ def poison(second: int, chance: Floats) -> Floats:
 class Scenario:
     name: str
     stream: Stream
+    policy: RolloutPolicy = POLICY
     restart_every: int = 0
 
 
@@ -76,6 +78,17 @@ def scenarios() -> list[Scenario]:
                 Stream(constant(0.01), ALLOWED, requests_per_second=rate),
             )
             for rate in (10, 1000)
+        ),
+        *(
+            Scenario(f"{name}, 1 request/s at 50 %", Stream(base, gap, requests_per_second=1), policy=HALF)
+            for name, base, gap in (
+                ("base 1 %, as good as stable", constant(0.01), 0.0),
+                ("incident shared by both arms, as good as stable", incident, 0.0),
+                ("poison rows in bursts, as good as stable", poison, 0.0),
+                ("base 0.1 %, worse by maxIncrease", constant(0.001), ALLOWED),
+                ("base 1 %, worse by maxIncrease", constant(0.01), ALLOWED),
+                ("poison rows in bursts, worse by maxIncrease", poison, ALLOWED),
+            )
         ),
         Scenario(
             "base 1 %, worse by maxIncrease, operator restarts each minute",
@@ -116,7 +129,7 @@ def false_decisions(number: int, figures: Figures) -> str:
     for scenario in scenarios():
         headline = scenario.name in ("base 1 %, as good as stable", "base 1 %, worse by maxIncrease")
         count = number if headline else max(1, number // 5)
-        got = rollouts(POLICY, scenario.stream, count, restart_every=scenario.restart_every)
+        got = rollouts(scenario.policy, scenario.stream, count, restart_every=scenario.restart_every)
         failed = np.isfinite(got.failed_at)
         by_rule = {rule.name: np.isfinite(got.rules[rule.name]) for rule in RULES}
         figures.false_rollbacks[scenario.name] = {REDSTART: float(failed.mean())} | {
@@ -214,6 +227,30 @@ def times_by_traffic(number: int) -> str:
     return table(header, rows)
 
 
+def times_at_little_traffic(number: int) -> str:
+    rows = []
+    streams = (
+        ("100 points above, evenly spaced", 1.0, True),
+        ("100 points above, at random", 1.0, False),
+        ("20 points above, at random", ALLOWED + 0.19, False),
+    )
+    for rate in (0.3, 0.5, 1.0):
+        for weight in (5, 20, 50):
+            cells = [
+                seconds(
+                    detection(
+                        fixed(weight),
+                        Stream(constant(0.001), gap, 60, requests_per_second=rate, steady=steady),
+                        number,
+                    )
+                )
+                for _, gap, steady in streams
+            ]
+            rows.append([f"{rate:g}", f"{weight} %", *cells])
+            print(f"  {rows[-1]}", flush=True)
+    return table(["requests/s", "weight", *(name for name, _, _ in streams)], rows)
+
+
 def plot(figures: Figures, path: Path) -> None:
     import matplotlib as mpl
 
@@ -276,6 +313,7 @@ def main() -> None:
         "false decisions": lambda: false_decisions(number, figures),
         "times by onset": lambda: times_by_onset(max(5, number // 10), figures),
         "times by traffic": lambda: times_by_traffic(max(5, number // 20)),
+        "times at little traffic": lambda: times_at_little_traffic(max(5, number // 10)),
     }
     tables = {}
     for name, part in parts.items():

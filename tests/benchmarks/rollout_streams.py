@@ -16,20 +16,30 @@ Base = Callable[[int, Floats], Floats]
 
 @dataclass(frozen=True)
 class Stream:
-    """Poisson arrivals, split by weight; the canary fails gap more often than stable from onset on."""
+    """Requests at random (Poisson), or evenly spaced when steady, each sent to an arm at random by weight.
+
+    The canary fails gap more often than stable from onset on.
+    """
 
     base: Base
     gap: float = 0.0
     onset: int = 0
     requests_per_second: float = 100.0
+    steady: bool = False
 
     def draw(
         self, random: np.random.Generator, second: int, weights: Floats, chance: Floats
     ) -> tuple[Counted, Counted, Counted, Counted]:
         """New first attempts of one second: canary, its errors, stable, its errors."""
         base = self.base(second, chance)
-        n_canary = random.poisson(self.requests_per_second * weights / 100)
-        n_stable = random.poisson(self.requests_per_second * (1 - weights / 100))
+        if self.steady:
+            until, since = (np.floor(self.requests_per_second * end + chance) for end in (second, second - 1))
+            arrived = (until - since).astype(np.int64)
+            n_canary = random.binomial(arrived, weights / 100)
+            n_stable = arrived - n_canary
+        else:
+            n_canary = random.poisson(self.requests_per_second * weights / 100)
+            n_stable = random.poisson(self.requests_per_second * (1 - weights / 100))
         canary = np.minimum(1.0, base + (self.gap if second > self.onset else 0.0))
         return n_canary, random.binomial(n_canary, canary), n_stable, random.binomial(n_stable, base)
 
@@ -123,6 +133,7 @@ def rollouts(
             promoted |= calm & (tests.passed | tests.acceptable) & np.isfinite(holds[step])
         promoted_at = np.where(promoted, second, promoted_at)
         rising = finished & ~last
+        tests.new_weight(rising)
         step, since, samples = step + rising, np.where(rising, second, since), np.where(rising, 0, samples)
     return Outcomes(
         failed_at, promoted_at, proven, {rule.name: rule.fails_at(requests, errors) for rule in RULES}
@@ -140,9 +151,10 @@ def detection(policy: RolloutPolicy, stream: Stream, number: int, *, seed: int =
         left = len(tests.peak)
         if not left:
             break
-        counts = stream.draw(random, second, np.full(left, weight), chance[:left])
+        counts = stream.draw(random, second, np.full(left, weight), chance)
         tests.observe(counts, float(second))
         found += [float(second - stream.onset)] * int(tests.failed.sum())
+        chance = chance[~tests.failed]
         tests.keep(~tests.failed)
     return np.array(found + [NEVER] * (number - len(found)))
 

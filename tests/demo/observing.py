@@ -113,6 +113,8 @@ class Comparison:
             if canary.requests or stable.requests:
                 block = Block(_counts(canary), _counts(stable))
                 test = test.observe(block, now - self.began)
+        elif plan.number != self.plan:
+            test = test.new_weight()
         return replace(self, test=test, plan=plan.number, last=counts)
 
 

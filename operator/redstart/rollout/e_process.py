@@ -50,7 +50,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The new outcomes of one look: both arms over the same seconds, at one weight."""
+    """The outcomes of one look or of some in a row: both arms over the same seconds, at one weight."""
 
     canary: Counts
     stable: Counts

@@ -77,7 +77,8 @@ class Recent:
 class ErrorRateTest:
     """The state of both tests after some looks; immutable and of fixed size.
 
-    evidence and pass_evidence decide at needed and pass_needed. totals are all counts seen.
+    evidence and pass_evidence decide at needed and pass_needed. totals are all counts seen; pending
+    are those since pending_since seconds that still lack a request of one arm, in no evidence yet.
     """
 
     policy: RolloutPolicy
@@ -91,6 +92,8 @@ class ErrorRateTest:
     recent_canary: Recent = Recent()
     recent_stable: Recent = Recent()
     totals: Block = NOTHING
+    pending: Block = NOTHING
+    pending_since: float = 0.0
     difference_sum: float = 0.0
     difference_weight: float = 0.0
 
@@ -146,7 +149,10 @@ class ErrorRateTest:
         )
 
     def to_state(self) -> dict[str, Any]:
-        """The test as JSON of about 400 bytes. Rounding is downwards, which keeps both bounds."""
+        """The test as JSON of about 400 bytes. Rounding is downwards, which keeps both bounds.
+
+        What is pending is left out: losing it costs evidence and never validity.
+        """
         canary, stable = self.totals.canary, self.totals.stable
         return {
             "elapsed": self.elapsed,
@@ -161,22 +167,29 @@ class ErrorRateTest:
     def observe(self, block: Block, elapsed: float) -> "ErrorRateTest":
         """The test after one look: block's new counts, elapsed active seconds after the first weight.
 
-        Costs about 0.2 ms. A block must not span a change of weight: with a rate that changes at
-        the same time, pooled counts of two weights differ although the arms do not.
+        Looks are gathered until both arms have a request, and compared as one block: with less than
+        a request or so in each look, no look alone ever has both. The requests decide when a block
+        closes, never their outcomes, and nothing else here depends on those of an open block, so the
+        block's e-value expects no more than that of one look. Costs about 0.2 ms.
         """
         elapsed = max(elapsed, self.elapsed)
+        since = self.elapsed if self.pending == NOTHING else self.pending_since
+        pending = self.pending + block
+        closed = pending if pending.canary.requests and pending.stable.requests else NOTHING
         allowed = self.policy.max_increase
         weight_spent = spent(elapsed, self.policy.deadline)
         weight = weight_spent - self.weight_spent
         stable = self.baseline
         log_e = tuple(
-            log_e_value(block, canary, stable, allowed) if canary > stable + allowed else 0.0
+            log_e_value(closed, canary, stable, allowed) if canary > stable + allowed else 0.0
             for canary in (min(HIGHEST_RATE, stable + gap) for gap in fail_gaps(allowed))
         )
-        pass_log_e = tuple(log_e_value(block, stable + part * allowed, stable, allowed) for part in PASS_GAPS)
+        pass_log_e = tuple(
+            log_e_value(closed, stable + part * allowed, stable, allowed) for part in PASS_GAPS
+        )
         sums = grow(self.sums, log_e, (1 / len(log_e),) * len(log_e), weight, FAIL_CEILING)
         ceiling = PASS_CEILING * self.pass_needed
-        n_canary, n_stable = block.canary.requests, block.stable.requests
+        n_canary, n_stable = closed.canary.requests, closed.stable.requests
         kept = math.exp((self.elapsed - elapsed) / RECENT_SECONDS)
         both = n_canary + n_stable or 1
         return replace(
@@ -186,18 +199,29 @@ class ErrorRateTest:
             sums=sums,
             pass_sums=grow(self.pass_sums, pass_log_e, PASS_SHARES, weight, ceiling),
             suspicions=tuple(
-                suspicion.after(block, value, self.elapsed)
+                suspicion.after(closed, value, since)
                 for suspicion, value in zip(self.suspicions, log_e, strict=True)
             ),
             peak=max(self.peak, sum(sums)),
-            learned=self.learned.after(block.stable, math.exp(-n_stable / MEMORY)),
-            recent_canary=self.recent_canary.after(block.canary, kept),
-            recent_stable=self.recent_stable.after(block.stable, kept),
+            learned=self.learned.after(closed.stable, math.exp(-n_stable / MEMORY)),
+            # Also of closed blocks only: they may keep a step from ending, and with it an open block.
+            recent_canary=self.recent_canary.after(closed.canary, kept),
+            recent_stable=self.recent_stable.after(closed.stable, kept),
             totals=self.totals + block,
+            pending=NOTHING if closed != NOTHING else pending,
+            pending_since=since,
             difference_sum=self.difference_sum
-            + (block.canary.errors * n_stable - block.stable.errors * n_canary) / both,
+            + (closed.canary.errors * n_stable - closed.stable.errors * n_canary) / both,
             difference_weight=self.difference_weight + n_canary * n_stable / both,
         )
+
+    def new_weight(self) -> "ErrorRateTest":
+        """The test before the first look at another weight: no block holds requests of two weights.
+
+        With a rate that changes at the same time, pooled counts of two weights differ although the
+        arms do not. What is pending is dropped: one arm alone says nothing.
+        """
+        return replace(self, pending=NOTHING)
 
     @property
     def baseline(self) -> float:
@@ -229,13 +253,13 @@ class ErrorRateTest:
         return self.totals.canary.requests
 
     @property
-    def difference(self) -> float:
-        """Estimated canary rate minus stable's, over the looks (Mantel-Haenszel risk difference).
+    def difference(self) -> float | None:
+        """Estimated canary rate minus stable's, over the blocks (Mantel-Haenszel risk difference).
 
-        Taken within each look before it is averaged, so that neither a shared incident nor a
-        change of weight biases it (Greenland and Robins 1985).
+        Taken within each block before it is averaged, so that neither a shared incident nor a
+        change of weight biases it (Greenland and Robins 1985). None before the first block closed.
         """
-        return self.difference_sum / self.difference_weight if self.difference_weight else 0.0
+        return self.difference_sum / self.difference_weight if self.difference_weight else None
 
     def baseline_unhealthy(self) -> Verdict | None:
         """Both arms fail alike, lately: not the canary's fault, and no time to judge or raise it."""
@@ -275,8 +299,15 @@ class ErrorRateTest:
                 "TooFewSamples",
                 f"{arms}; at least {self.policy.min_samples} requests on the canary are needed",
             )
-        estimate = f"estimated difference {self.difference:+.4f}, {allowed}"
-        if final and self.difference <= self.policy.max_increase:
+        difference = self.difference
+        if difference is None:
+            return Verdict(
+                Outcome.UNDECIDED,
+                "NotProven",
+                f"{arms}; no estimate of the difference: stable had no request beside the canary's",
+            )
+        estimate = f"estimated difference {difference:+.4f}, {allowed}"
+        if final and difference <= self.policy.max_increase:
             return Verdict(Outcome.ACCEPTABLE, "WithinAllowance", f"{arms}; {estimate}, not proven: {proof}")
         return Verdict(Outcome.UNDECIDED, "NotProven", f"{arms}; {estimate}, not proven: {proof}")
 

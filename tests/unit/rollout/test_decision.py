@@ -25,6 +25,7 @@ FAILED = after((50, 50, 50, 0))
 UNDECIDED = after((200, 2, 800, 8))
 ESTIMATE_OUTSIDE = after((200, 5, 800, 8))
 FEW = after((100, 0, 400, 0))
+NO_STABLE = after(*[(1, 1, 0, 0)] * 300)
 BOTH_FAILING = after(*[(50, 10, 50, 10)] * 5)
 CRASHING = Verdict(Outcome.FAIL, "CrashLoopBackOff", "container server of pod x crashed 2 times")
 
@@ -191,6 +192,12 @@ def inconclusive(then: OnInconclusive) -> RolloutPolicy:
             replace(LATE, test=ESTIMATE_OUTSIDE),
             (Action.HOLD, "Inconclusive", 0, 5, 1),
             id="an estimate outside the allowance at the deadline holds by default",
+        ),
+        pytest.param(
+            POLICY,
+            replace(LATE, test=NO_STABLE),
+            (Action.HOLD, "Inconclusive", 0, 5, 1),
+            id="nothing to compare with at the deadline holds by default",
         ),
         pytest.param(
             inconclusive(OnInconclusive.PROMOTE),

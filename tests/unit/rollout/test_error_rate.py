@@ -30,6 +30,7 @@ def watched(
 
 
 HEALTHY = block((20, 0), (80, 0))
+NO_CANARY, NO_STABLE = block((0, 0), (1, 0)), block((1, 0), (0, 0))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,36 @@ HEALTHY = block((20, 0), (80, 0))
         pytest.param(
             [block((20, 20), (80, 80))] * 10, Outcome.UNDECIDED, "NotProven", id="both arms failing wholly"
         ),
+        pytest.param(
+            [NO_CANARY, block((1, 1), (0, 0))] * 8,
+            Outcome.FAIL,
+            "ErrorRate",
+            id="a canary that fails all fails in 8 requests when no look has both arms",
+        ),
+        pytest.param(
+            [*[NO_CANARY] * 19, block((1, 1), (0, 0))] * 4,
+            Outcome.FAIL,
+            "ErrorRate",
+            id="a canary that fails all fails in 4 requests at 5 % of one request in each look",
+        ),
+        pytest.param(
+            [NO_CANARY, NO_STABLE] * 2000,
+            Outcome.PASS,
+            "ErrorRate",
+            id="a canary without errors passes when no look has both arms",
+        ),
+        pytest.param(
+            [block((0, 0), (1, 1)), block((1, 1), (0, 0))] * 100,
+            Outcome.UNDECIDED,
+            "TooFewSamples",
+            id="both arms failing wholly when no look has both",
+        ),
+        pytest.param(
+            [block((1, 1), (0, 0))] * 300,
+            Outcome.UNDECIDED,
+            "NotProven",
+            id="a canary that fails all without a request on stable is undecided",
+        ),
     ],
 )
 def test_verdict(looks: Sequence[Block], outcome: Outcome, reason: str) -> None:
@@ -96,6 +127,53 @@ def test_a_failure_tells_the_counts_since_it_began_and_not_the_healthy_time_befo
 
 def test_a_failure_stays_one_when_the_canary_recovers() -> None:
     assert watched(block((20, 20), (80, 0)), *[HEALTHY] * 500).verdict().outcome is Outcome.FAIL
+
+
+def test_a_failure_counts_from_the_first_look_of_its_block() -> None:
+    looks = [NO_CANARY, NO_STABLE] * 10 + [block((0, 0), (0, 0)), *[NO_CANARY, block((1, 1), (0, 0))] * 9]
+    assert (
+        watched(*looks)
+        .verdict()
+        .message.startswith("canary 100% (9 of 9), stable 0% (0 of 9), from 21s after the first weight; ")
+    )
+
+
+def test_looks_with_one_arm_are_compared_as_if_they_were_one_look() -> None:
+    apart, at_once = ErrorRateTest.begin(POLICY), ErrorRateTest.begin(POLICY)
+    for n in range(1, 20):
+        canary, stable = Counts(n, n // 3), Counts(2 * n, n // 5)
+        for part in (Block(Counts(0, 0), stable), Block(Counts(0, 0), stable), Block(canary, Counts(0, 0))):
+            apart = apart.observe(part, apart.elapsed + 1)
+        at_once = at_once.observe(Block(canary, stable + stable), at_once.elapsed + 3)
+        assert apart.totals == at_once.totals
+        assert apart.sums == pytest.approx(at_once.sums)
+        assert apart.pass_sums == pytest.approx(at_once.pass_sums)
+        assert apart.difference == pytest.approx(at_once.difference)
+        assert apart.learned == at_once.learned
+
+
+def test_no_block_holds_requests_of_two_weights() -> None:
+    before = watched(HEALTHY, NO_STABLE, NO_STABLE)
+    after = before.new_weight()
+    assert watched(NO_CANARY, test=before).difference_weight > before.difference_weight
+    opened = watched(NO_CANARY, test=after)
+    assert opened.difference_weight == before.difference_weight
+    assert opened.totals.canary.requests == 22
+    closed = watched(block((3, 3), (0, 0)), test=opened)
+    assert closed.difference_weight == before.difference_weight + 3 / 4
+    assert watched(*[block((20, 20), (80, 0))] * 3).new_weight().verdict().outcome is Outcome.FAIL
+
+
+def test_the_estimate_of_both_arms_failing_alike_is_0_when_no_look_has_both() -> None:
+    assert watched(*[block((0, 0), (1, 1)), block((1, 1), (0, 0))] * 300).difference == 0
+
+
+def test_without_a_request_on_stable_there_is_no_estimate_and_nothing_is_acceptable() -> None:
+    test = watched(*[NO_STABLE] * 300)
+    assert test.difference is None
+    verdict = test.verdict(final=True)
+    assert (verdict.outcome, verdict.reason) == (Outcome.UNDECIDED, "NotProven")
+    assert "stable had no request" in verdict.message
 
 
 @pytest.mark.parametrize(
@@ -128,6 +206,12 @@ def test_both_arms_failing_lately_is_told_and_a_mended_one_is_not() -> None:
     assert watched(*[block((20, 6), (80, 24))] * 10, *[HEALTHY] * 120).baseline_unhealthy() is None
 
 
+def test_both_arms_failing_is_told_once_the_block_is_closed() -> None:
+    opened = watched(*[block((20, 10), (80, 0))] * 3, block((0, 0), (200, 200)))
+    assert opened.baseline_unhealthy() is None
+    assert watched(block((1, 1), (0, 0)), test=opened).baseline_unhealthy() is not None
+
+
 def expectation(
     value: Callable[[ErrorRateTest], float],
     looks: Callable[[ErrorRateTest], tuple[int, int]],
@@ -158,17 +242,18 @@ def expectation(
     return total
 
 
-BATCHINGS: list[Callable[[ErrorRateTest], tuple[int, int]]] = [
-    lambda test: (1, 3),
-    lambda test: (4, 1),
-    lambda test: (3, 3) if test.totals.canary.errors else (1, 1),
-    lambda test: (1, 4) if test.evidence > 1 else (3, 2),
+BATCHINGS = [
+    pytest.param(lambda test: (1, 3), 3, id="small"),
+    pytest.param(lambda test: (4, 1), 3, id="more canary"),
+    pytest.param(lambda test: (3, 3) if test.totals.canary.errors else (1, 1), 3, id="larger after an error"),
+    pytest.param(lambda test: (1, 4) if test.evidence > 1 else (3, 2), 3, id="by evidence"),
+    pytest.param(
+        lambda test: (1, 0) if test.pending.stable.requests else (0, 3), 5, id="one arm in each look"
+    ),
 ]
 
 
-@pytest.mark.parametrize(
-    "looks", BATCHINGS, ids=["small", "more canary", "larger after an error", "by evidence"]
-)
+@pytest.mark.parametrize(("looks", "depth"), BATCHINGS)
 @settings(max_examples=12, deadline=None)
 @given(
     stable=st.floats(0, 0.99),
@@ -177,7 +262,9 @@ BATCHINGS: list[Callable[[ErrorRateTest], tuple[int, int]]] = [
     start=st.booleans(),
 )
 def test_evidence_expects_no_more_than_the_weight_spent_under_any_batching(
+    *,
     looks: Callable[[ErrorRateTest], tuple[int, int]],
+    depth: int,
     stable: float,
     under: float,
     max_increase: float,
@@ -186,25 +273,25 @@ def test_evidence_expects_no_more_than_the_weight_spent_under_any_batching(
     policy = RolloutPolicy(steps=(Step(20),), max_increase=max_increase)
     begin = ErrorRateTest.begin(policy) if start else ErrorRateTest.resumed(policy, 600)
     canary = under * min(1, stable + max_increase)
-    got = expectation(lambda test: test.evidence, looks, test=begin, canary=canary, stable=stable, depth=3)
-    budget = spent(begin.elapsed + 180, policy.deadline) - begin.weight_spent
+    got = expectation(
+        lambda test: test.evidence, looks, test=begin, canary=canary, stable=stable, depth=depth
+    )
+    budget = spent(begin.elapsed + 60 * depth, policy.deadline) - begin.weight_spent
     assert got <= budget * (1 + 1e-9)
 
 
-@pytest.mark.parametrize(
-    "looks", BATCHINGS, ids=["small", "more canary", "larger after an error", "by evidence"]
-)
+@pytest.mark.parametrize(("looks", "depth"), BATCHINGS)
 @settings(max_examples=12, deadline=None)
 @given(stable=st.floats(0, 0.9), over=st.floats(0, 1))
 def test_pass_evidence_expects_no_more_than_the_weight_spent_for_a_canary_outside_the_allowance(
-    looks: Callable[[ErrorRateTest], tuple[int, int]], stable: float, over: float
+    *, looks: Callable[[ErrorRateTest], tuple[int, int]], depth: int, stable: float, over: float
 ) -> None:
     canary = stable + POLICY.max_increase + over * (1 - stable - POLICY.max_increase)
     begin = ErrorRateTest.begin(POLICY)
     got = expectation(
-        lambda test: test.pass_evidence, looks, test=begin, canary=canary, stable=stable, depth=3
+        lambda test: test.pass_evidence, looks, test=begin, canary=canary, stable=stable, depth=depth
     )
-    assert got <= spent(180, POLICY.deadline) * (1 + 1e-9)
+    assert got <= spent(60 * depth, POLICY.deadline) * (1 + 1e-9)
 
 
 looks_seen = st.lists(

@@ -9,7 +9,7 @@ POLICY = RolloutPolicy(steps=(Step(5), Step(25, 120.0), Step(50)))
 
 
 def seen(*, requests: int = 10_000, errors: int = 10) -> ErrorRateTest:
-    return ErrorRateTest.begin(POLICY).observe(Block(Counts(0, 0), Counts(requests, errors)), 1.0)
+    return ErrorRateTest.begin(POLICY).observe(Block(Counts(1, 0), Counts(requests, errors)), 1.0)
 
 
 def warning(
@@ -49,7 +49,7 @@ def test_warning(
 def test_the_warning_says_what_is_missing() -> None:
     assert warning(POLICY, seen(errors=100), 1.0) == (
         "at 1 requests/s and 1% errors on stable, even a canary as good as stable is probably not proven within 30m: "
-        "about 6h48m more at 5% would be needed; raise the steps' weights, deadline or maxIncrease, or lower minSamples"
+        "about 6h22m more at 5% would be needed; raise the steps' weights, deadline or maxIncrease, or lower minSamples"
     )
 
 

@@ -70,6 +70,7 @@ class Rollout:
         if decision.action is Action.ADVANCE:
             self.step, self.weight = decision.step, decision.weight
             self.step_elapsed, self.samples = 0.0, 0
+            self.test = self.test.new_weight()
         return decision
 
     def observation(self, second: int, *, paused: bool, blind: bool) -> Observation:
@@ -124,6 +125,9 @@ STORIES = {
     "healthy canary is promoted": Story(constant(0.001, 0.001)),
     "canary that fails all is rolled back": Story(constant(1.0, 0.001)),
     "canary that fails a fifth is rolled back": Story(constant(0.2, 0.001)),
+    "canary that fails all at a request each second is rolled back": Story(
+        constant(1.0, 0.001), policy=RolloutPolicy(steps=(Step(50),)), requests_per_second=1
+    ),
     "fault after 10 minutes is rolled back": Story(late(0.2, at=600), policy=SLOW),
     "incident shared by both arms delays and does not roll back": Story(incident(60, 120)),
     "poison rows that fail on both arms do not roll back": Story(constant(0.05, 0.05)),

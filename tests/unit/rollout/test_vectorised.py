@@ -14,10 +14,15 @@ from redstart.rollout.policy import RolloutPolicy, Step
 from redstart.rollout.verdict import Outcome
 
 
+@pytest.mark.parametrize(
+    "traffic", [(4.0, 30.0), (0.3, 0.6)], ids=["both arms in each look", "looks with one arm or none"]
+)
 @pytest.mark.parametrize("max_increase", [0.001, 0.01, 0.2])
 @pytest.mark.parametrize(("canary_rate", "stable_rate"), [(0.01, 0.01), (0.1, 0.01), (0.0, 0.3), (1.0, 1.0)])
-def test_the_mirror_equals_the_test(max_increase: float, canary_rate: float, stable_rate: float) -> None:
-    policy = RolloutPolicy(steps=(Step(20),), max_increase=max_increase, deadline=40.0)
+def test_the_mirror_equals_the_test(
+    max_increase: float, canary_rate: float, stable_rate: float, traffic: tuple[float, float]
+) -> None:
+    policy = RolloutPolicy(steps=(Step(20),), max_increase=max_increase, min_samples=15, deadline=40.0)
     random = np.random.default_rng(3)
     number = 4
     mirror = ErrorRateTests(policy, number)
@@ -26,7 +31,10 @@ def test_the_mirror_equals_the_test(max_increase: float, canary_rate: float, sta
         if second == 30:
             mirror.restored(mirror.sums)
             tests = [ErrorRateTest.from_state(policy, test.to_state(), test.elapsed) for test in tests]
-        n_canary, n_stable = random.poisson(4, number), random.poisson(30, number)
+        if second == 45:
+            mirror.new_weight(np.arange(number) < 2)
+            tests = [*(test.new_weight() for test in tests[:2]), *tests[2:]]
+        n_canary, n_stable = (random.poisson(mean, number) for mean in traffic)
         e_canary, e_stable = random.binomial(n_canary, canary_rate), random.binomial(n_stable, stable_rate)
         mirror.observe((n_canary, e_canary, n_stable, e_stable), float(second))
         tests = [
@@ -78,7 +86,7 @@ def decided(policy: RolloutPolicy, counts: list[tuple[np.ndarray, ...]], rollout
         )
         decision = decide(policy, seen)
         if decision.action is Action.ADVANCE:
-            step, since, samples = decision.step, second, 0
+            step, since, samples, test = decision.step, second, 0, test.new_weight()
         elif decision.action in (Action.PROMOTE, Action.ROLLBACK):
             return str(decision.action), float(second)
     return str(decision.action), np.inf
@@ -91,11 +99,23 @@ def decided(policy: RolloutPolicy, counts: list[tuple[np.ndarray, ...]], rollout
         Stream(lambda second, chance: np.full(len(chance), 0.001), gap=0.02),
         Stream(lambda second, chance: np.full(len(chance), 0.05), gap=0.01, requests_per_second=20),
         Stream(lambda second, chance: np.where((second > 20) & (second < 30), 0.5, 0.001) + 0 * chance),
+        Stream(lambda second, chance: np.full(len(chance), 0.001), requests_per_second=0.7, steady=True),
+        Stream(lambda second, chance: np.full(len(chance), 0.001), gap=1.0, requests_per_second=0.7),
     ],
-    ids=["healthy", "failing", "at the allowance with little traffic", "a shared incident"],
+    ids=[
+        "healthy",
+        "failing",
+        "at the allowance with little traffic",
+        "a shared incident",
+        "healthy, with a request in some looks",
+        "failing all, with a request in some looks",
+    ],
 )
 def test_a_simulated_rollout_goes_as_decide_says(stream: Stream) -> None:
-    policy = RolloutPolicy(steps=(Step(10, 10.0), Step(50, 10.0)), min_samples=100, deadline=120.0)
+    few = stream.requests_per_second < 1
+    policy = RolloutPolicy(
+        steps=(Step(10, 10.0), Step(50, 10.0)), min_samples=2 if few else 100, deadline=120.0
+    )
     replay = Replay(stream)
     number = 8
     got = rollouts(policy, replay, number)

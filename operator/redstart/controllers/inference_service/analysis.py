@@ -72,7 +72,8 @@ def look(
     readable = bool(routers) and all(router.reading is not None for router in routers)
     analysis = replace(analysis, metrics_available=readable)
     if analysis.step != state.step:
-        analysis = replace(analysis, step=state.step, step_elapsed=0.0, samples=0)
+        test = analysis.test.new_weight()
+        analysis = replace(analysis, test=test, step=state.step, step_elapsed=0.0, samples=0)
     if analysis.plan != record.number:
         analysis = replace(analysis, plan=record.number, tallies={}, looked_at=None)
     current = {

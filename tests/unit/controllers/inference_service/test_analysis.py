@@ -13,6 +13,7 @@ from redstart.controllers.inference_service import analysis
 from redstart.controllers.inference_service.analysis import Analysis
 from redstart.controllers.inference_service.record import Record
 from redstart.controllers.inference_service.scrape import PodAddress, RouterReport
+from redstart.rollout.verdict import Outcome
 from redstart.routing.counters import ArmReading, Counts, Reading
 
 RECORD = rolling(weight=20)
@@ -87,6 +88,16 @@ def test_counts_of_another_plan_are_not_mixed_with_those_of_this_one():
         before = analysis.look(before, record, [report], paused=False, now=now)
     assert before.test.totals.canary.errors == 0
     assert before.test.totals.canary.requests == 40
+
+
+def test_a_block_that_is_open_at_the_end_of_a_step_is_not_closed_in_the_next() -> None:
+    found = looked((0.0, router(arm(100), arm(50))), (1.0, router(arm(100), arm(70, 20))))
+    record = rolling(weight=50, step=1).model_copy(update={"number": RECORD.number + 1})
+    for now, stable in ((2.0, arm(100)), (3.0, arm(120))):
+        report = router(stable, arm(70, 20), record.number)
+        found = analysis.look(found, record, [report], paused=False, now=now)
+    assert found.test.totals.canary.errors == 20
+    assert found.test.verdict().outcome is Outcome.UNDECIDED
 
 
 def test_an_unreadable_router_is_told_and_no_time_passes():
