@@ -21,8 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     except FetchError as error:
         return _failed(error.reason, str(error), 3 if error.lasting else 1)
     except StoreError as error:
-        reason = "ArtifactNotFound" if error.reason == "NotFound" else error.reason
-        return _failed(reason, str(error), 1 if error.reason in ("StoreUnreachable", "DiskFull") else 3)
+        found = FetchError.of_store(error)
+        return _failed(found.reason, str(found), 3 if found.lasting else 1)
     except (ValueError, OSError) as error:
         return _failed("BadInput", str(error), 3)
 

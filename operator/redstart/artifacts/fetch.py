@@ -19,12 +19,19 @@ _MANIFEST_LIMIT = 64 * 1024 * 1024
 
 
 class FetchError(Exception):
-    """The artifact cannot be had; `reason` says in one word why. `lasting` faults come back when tried again."""
+    """The artifact cannot be had; `reason` says in one word why. `lasting` faults are the artifact's own, or its
+    URI's; what store, credentials and volume say may be mended without a change of either."""
 
     def __init__(self, reason: str, message: str, *, lasting: bool) -> None:
         super().__init__(message)
         self.reason = reason
         self.lasting = lasting
+
+    @classmethod
+    def of_store(cls, error: StoreError) -> FetchError:
+        """What a store's error means for an artifact."""
+        reason = "ArtifactNotFound" if error.reason == "NotFound" else error.reason
+        return cls(reason, str(error), lasting=error.reason == "BadLocation")
 
 
 def fetch(
@@ -49,17 +56,12 @@ def fetch(
             return _fetch(location, digest, into)
         except StoreError as error:
             if error.reason != "StoreUnreachable" or attempt + 1 == attempts:
-                raise _fetch_error(error) from error
+                raise FetchError.of_store(error) from error
             sleep(min(10.0, 0.5 * 2**attempt))
         except OSError as error:
             reason = "DiskFull" if error.errno in (28, 122) else "WriteFailed"
             raise FetchError(reason, f"{into}: {error.strerror or error}", lasting=False) from error
     raise ValueError("attempts must be at least 1")
-
-
-def _fetch_error(error: StoreError) -> FetchError:
-    reason = "ArtifactNotFound" if error.reason == "NotFound" else error.reason
-    return FetchError(reason, str(error), lasting=error.reason in ("NotFound", "StoreDenied", "BadLocation"))
 
 
 def _fetch(location: Location, digest: str, into: Path) -> Manifest:

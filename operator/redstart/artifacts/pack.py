@@ -52,7 +52,10 @@ def pack(
     """
     content = (folder / "model.onnx").read_bytes()
     rows = _rows(folder / "rows.json")
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no common base
+        raise PackError(f"model.onnx is no ONNX graph that ONNX Runtime loads: {error}") from error
     inputs = _inputs(rows)
     draft = Manifest(
         contract=CONTRACT,
@@ -68,7 +71,7 @@ def pack(
     predictor = Predictor(draft, load_model(content, draft))
     try:
         answers = predictor.answer(rows)
-    except Exception as error:  # ONNX Runtime's errors have no common base
+    except Exception as error:  # as above
         raise PackError(f"model.onnx does not answer rows.json: {error}") from error
     expected = draft.probabilities.size if draft.probabilities else 0
     if expected and len(answers[0].probabilities or ()) != expected:
@@ -97,7 +100,12 @@ def _inputs(rows: Sequence[Mapping[str, float | str | None]]) -> list[Input]:
         texts = sorted({value for value in values if isinstance(value, str) and value})
         if texts and any(isinstance(value, float) for value in values):
             raise PackError(f"rows.json: {name} holds both numbers and text")
-        inputs.append(Input(name, "Category", values=texts) if texts else Input(name, "Number"))
+        missing = any(value in (None, "") for value in values)
+        inputs.append(
+            Input(name, "Category", nullable=missing, values=texts)
+            if texts
+            else Input(name, "Number", nullable=missing)
+        )
     return inputs
 
 

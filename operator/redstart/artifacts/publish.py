@@ -34,8 +34,8 @@ def publish(folder: Location, manifest: Manifest, contents: Mapping[str, bytes])
     document = encode(manifest)
     digest = sha256(document)
     target = folder.child(f"artifacts/{digest.removeprefix('sha256:')}")
-    if MANIFEST not in storage.names(target):
-        for name, content in contents.items():
-            storage.write(target.child(name), content)
-        storage.write(target.child(MANIFEST), document)
+    # Also where there is one already: it may be damaged.
+    for name, content in contents.items():
+        storage.write(target.child(name), content)
+    storage.write(target.child(MANIFEST), document)
     return Published(target, digest)

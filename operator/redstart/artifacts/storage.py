@@ -72,7 +72,7 @@ def locate(
     """Open the store that holds `uri`; nothing is read yet.
 
     Raises:
-        StoreError: BadLocation (the URI or an option of the Secret is wrong), NotFound (not mounted).
+        StoreError: BadLocation (the URI is wrong), StoreDenied (an option of the Secret is), NotFound (not mounted).
     """
     root = root if root is not None else root_folder()
     match = _URI.fullmatch(uri)
@@ -132,23 +132,29 @@ def matches(location: Location) -> list[Location]:
         return [location]
     if location.uri.startswith("https://"):
         raise StoreError("BadLocation", f"{location.uri}: https cannot be listed; name each file as a source")
-    pattern = location.path.split("/")
-    fixed = next(i for i, segment in enumerate(pattern) if _WILDCARD.search(segment))
     base = location.uri[: len(location.uri.rstrip("/")) - len(location.path)]
     with store_errors(location.uri):
-        listed = [
-            item["path"]
-            for chunk in obstore.list(location.store, prefix="/".join(pattern[:fixed]) or None)
-            for item in chunk
-        ]
-    found = sorted(path for path in listed if _fits(path.split("/"), pattern))
+        found = sorted(_matching(location.store, "", location.path.split("/")))
     if not found:
         raise StoreError("NotFound", f"{location.uri}: no file matches")
     return [replace(location, path=path, uri=base + path) for path in found]
 
 
-def _fits(path: list[str], pattern: list[str]) -> bool:
-    return len(path) == len(pattern) and all(fnmatchcase(a, b) for a, b in zip(path, pattern, strict=True))
+def _matching(store: ObjectStore, folder: str, pattern: list[str]) -> Iterator[str]:
+    """The paths below a folder that match, one segment after the other: a folder that does not match, such as a
+    volume's lost+found, is never opened."""
+    segment, rest = pattern[0], pattern[1:]
+    if rest and not _WILDCARD.search(segment):
+        yield from _matching(store, f"{folder}/{segment}".lstrip("/"), rest)
+        return
+    listed = obstore.list_with_delimiter(store, prefix=folder or None)
+    paths = listed["common_prefixes"] if rest else [item["path"] for item in listed["objects"]]
+    for path in paths:
+        if fnmatchcase(path.rsplit("/", 1)[-1], segment):
+            if rest:
+                yield from _matching(store, path, rest)
+            else:
+                yield path
 
 
 def read(location: Location, limit: int = 64 * 1024 * 1024) -> bytes:
@@ -173,29 +179,34 @@ def stream(location: Location) -> Iterator[memoryview]:
 
 def write(location: Location, content: bytes | Path, *, create: bool = False) -> None:
     """Write a file whole or not at all. `create` refuses with AlreadyExists when there is one."""
-    with store_errors(location.uri):
+    with store_errors(location.uri, "written"):
         obstore.put(location.store, location.path, content, mode="create" if create else "overwrite")
 
 
 def names(folder: Location) -> list[str]:
     """The names of the files directly in a folder, none when there is no such folder."""
+    return sorted(sizes(folder))
+
+
+def sizes(folder: Location) -> dict[str, int]:
+    """The bytes of each file directly in a folder, by name; none when there is no such folder."""
     with store_errors(folder.uri):
         listed = obstore.list_with_delimiter(folder.store, prefix=folder.path or None)
-    return sorted(item["path"].rsplit("/", 1)[-1] for item in listed["objects"])
+    return {item["path"].rsplit("/", 1)[-1]: item["size"] for item in listed["objects"]}
 
 
 @contextmanager
-def store_errors(uri: str) -> Iterator[None]:
-    """Turn what obstore raises into StoreError, with the first line of its message."""
+def store_errors(uri: str, done: Literal["read", "written"] = "read") -> Iterator[None]:
+    """Turn what obstore raises into StoreError, with the first line of its message; `done` is what was to be done."""
     try:
         yield
     except StoreError:
         raise
     except (exceptions.BaseError, OSError, ValueError) as error:
-        raise _store_error(uri, error) from error
+        raise _store_error(uri, error, done) from error
 
 
-def _store_error(uri: str, error: Exception) -> StoreError:
+def _store_error(uri: str, error: Exception, done: str) -> StoreError:
     detail = str(error)
     text = detail.split("\n", 1)[0].strip()
     if isinstance(error, FileNotFoundError | exceptions.NotFoundError) or "NoSuchBucket" in detail:
@@ -207,13 +218,13 @@ def _store_error(uri: str, error: Exception) -> StoreError:
     ):
         return StoreError("StoreDenied", f"{uri}: access denied: {text}")
     if isinstance(error, exceptions.UnknownConfigurationKeyError):
-        return StoreError("BadLocation", f"{uri}: the secretRef's Secret has an unknown option: {text}")
+        return StoreError("StoreDenied", f"{uri}: the secretRef's Secret has an unknown option: {text}")
     if isinstance(error, ValueError | exceptions.InvalidPathError | exceptions.NotSupportedError):
         return StoreError("BadLocation", f"{uri}: {text}")
     if "os error 28" in detail or "os error 122" in detail or "StorageFull" in detail:
         return StoreError("DiskFull", f"{uri}: no space left on the volume")
     if "os error 13" in detail or "os error 30" in detail:
-        return StoreError("StoreDenied", f"{uri}: the volume cannot be written: {text}")
+        return StoreError("StoreDenied", f"{uri}: the volume cannot be {done}: {text}")
     if "403 Forbidden" in detail or "401 Unauthorized" in detail:
         return StoreError("StoreDenied", f"{uri}: access denied: {text}")
     return StoreError("StoreUnreachable", f"{uri}: {text}")

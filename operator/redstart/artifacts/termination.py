@@ -38,7 +38,6 @@ class Report(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     rows: int | None = None
     artifact: Artifact | None = None
     details_digest: str | None = None
-    rejected: bool | None = None
 
 
 def encode(report: Report, limit: int = LIMIT) -> bytes:

@@ -1,13 +1,12 @@
 """What a Job's pod says at its end, read and checked: termination message and the details in its log. Pure.
 
-Both come out of a user's pod, possibly of a user's own image: whatever does not fit the contract of
-docs/internals.md is as good as absent.
+Both come out of a user's pod, possibly of a user's own image: a report that does not fit the contract of
+docs/internals.md is as good as absent, and details that do not are refused with the field.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,17 @@ from redstart.api.v1alpha1.training_job import Conversion
 DETAIL_LINES = 1000
 """Lines of log to ask for. A long line counts as one for each 16 KiB of it: the kubelet counts the pieces that
 the container runtime wrote."""
+
+
+class BadReportError(Exception):
+    """What a pod says of itself is not what it may say; the message names the field."""
+
+    @classmethod
+    def of(cls, error: ValidationError, what: str, field: str) -> BadReportError:
+        """The first fault of `what`, below `field`."""
+        first = error.errors()[0]
+        where = ".".join([field, *(str(part) for part in first["loc"])])
+        return cls(f"{what}: {where}: {first['msg']}")
 
 
 class ReportedArtifact(Status):
@@ -67,11 +77,16 @@ def report(ended: Mapping[str, Any] | None) -> Report | None:
 
 
 def details(log: str, digest: str) -> Details | None:
-    """The details of that digest among the log's lines, the last first, or None when they are not there."""
+    """The details of that digest among the log's lines, the last first, or None when they are not there.
+
+    Raises:
+        BadReportError: they are there, and do not fit the contract.
+    """
     for line in reversed(log.split("\n")):
         if f"sha256:{hashlib.sha256(line.encode()).hexdigest()}" == digest:
             try:
-                return Details.model_validate(json.loads(line))
-            except ValueError:
-                return None
+                return Details.model_validate_json(line)
+            except ValidationError as error:
+                what = "the last line of the log does not fit the contract"
+                raise BadReportError.of(error, what, "details") from error
     return None

@@ -32,12 +32,10 @@ def main() -> int:
     except TrainingError as error:
         return _failed(error.reason, str(error), LASTING)
     except StoreError as error:
-        lasting = error.reason in ("NotFound", "StoreDenied", "BadLocation")
-        return _failed(
-            "SourceNotFound" if error.reason == "NotFound" else error.reason,
-            str(error),
-            LASTING if lasting else PASSING,
-        )
+        if error.reason == "NotFound":  # of a source it was told as such
+            return _failed("StoreNotFound", f"output.uri: {error}", LASTING)
+        lasting = error.reason in ("StoreDenied", "BadLocation")
+        return _failed(error.reason, str(error), LASTING if lasting else PASSING)
     except MemoryError:
         return _failed("OutOfMemory", "the rows do not fit in memory; raise template.resources", PASSING)
     except OSError as error:

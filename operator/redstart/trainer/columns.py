@@ -79,7 +79,13 @@ def assign_roles(rows: pl.DataFrame, spec: TrainingJobSpec) -> Roles:
     require("data.target", [data.target], known)
     require("data.time", [data.time] if data.time else [], known)
     require("data.sensitive", data.sensitive, known)
-    require("split.group", [spec.split.group] if spec.split.group else [], known)
+    if spec.split.group:
+        require("split.group", [spec.split.group], known)
+        if not is_usable(kind := rows.schema[spec.split.group]):
+            raise TrainingError(
+                "ColumnUnusable",
+                f"split.group: {spec.split.group} holds {kind}; name a column of text, numbers or times",
+            )
     chosen = data.features
     require("data.features.include", (chosen and chosen.include) or [], known)
     require("data.features.exclude", (chosen and chosen.exclude) or [], known)
@@ -111,16 +117,21 @@ def assign_roles(rows: pl.DataFrame, spec: TrainingJobSpec) -> Roles:
     return Roles(features, data.target, data.time, spec.split.group, tuple(data.sensitive))
 
 
+def is_usable(kind: pl.DataType) -> bool:
+    """Whether a column of this type can be more than carried along: lists, structs, bytes and durations cannot."""
+    return not (kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration))
+
+
 def _feature_type(values: pl.Series, expected: str | None) -> Literal["Number", "Category"]:
     kind = values.dtype
     if kind == pl.Null:
         raise TrainingError("ColumnUnusable", f"column {values.name} holds no values; exclude it")
+    if not is_usable(kind):
+        raise TrainingError("ColumnUnusable", f"column {values.name} holds {kind}; exclude it")
     if kind.is_temporal():
         raise TrainingError(
             "ColumnUnusable", f"column {values.name} holds times; name it as data.time or exclude it"
         )
-    if kind.is_nested() or kind in (pl.Binary, pl.Object):
-        raise TrainingError("ColumnUnusable", f"column {values.name} holds {kind}; exclude it")
     # Expectations were checked before, so the column can be read as what is expected of it.
     if expected == "Number" or (expected is None and (kind.is_numeric() or kind == pl.Boolean)):
         return "Number"
@@ -147,11 +158,21 @@ def _numbers(values: pl.Series) -> NDArray[np.float64]:
     return numbers
 
 
-def texts(values: pl.Series) -> NDArray[Any]:
-    """A column as an array of str, "" where missing; whole numbers without a fraction, true and false."""
-    if values.dtype.is_float():
+def is_whole(numbers: pl.Series) -> pl.Series:
+    """Which floats are whole numbers, and small enough to be written as one (below 2^63)."""
+    return (numbers % 1 == 0) & (numbers.abs() < 2.0**63)
+
+
+def as_text(values: pl.Series) -> pl.Series:
+    """Values as a client would write them: whole floats without a fraction, true and false in small letters."""
+    if values.dtype.is_float() and is_whole(values).all():
         values = values.cast(pl.Int64)
-    return values.cast(pl.String).fill_null("").to_numpy().astype(object)
+    return values.cast(pl.String)
+
+
+def texts(values: pl.Series) -> NDArray[Any]:
+    """A column as an array of str, "" where missing."""
+    return as_text(values).fill_null("").to_numpy().astype(object)
 
 
 @dataclass(frozen=True)
@@ -182,17 +203,13 @@ def read_target(values: pl.Series, task: str) -> Target:
         if np.ptp(numbers) == 0:
             raise TrainingError("TargetUnusable", f"data.target: every value of {name} is the same")
         return Target(numbers, ())
-    if kind.is_temporal() or kind.is_nested():
+    if kind.is_temporal() or not is_usable(kind):
         raise TrainingError("TargetUnusable", f"data.target: {name} holds {kind}, which is no class")
     if kind.is_float() and bool((values % 1 != 0).any()):
         raise TrainingError(
             "TargetUnusable",
             f"data.target: {name} holds fractions, which are no classes; use task: Regression",
         )
-    if kind.is_decimal():
-        values = values.cast(pl.Float64)
-    elif kind in (pl.Categorical, pl.Enum):
-        values = values.cast(pl.String)
     classes, codes = np.unique(values.to_numpy(), return_inverse=True)
     if not 2 <= len(classes) <= _MAX_CLASSES:
         raise TrainingError(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from numbers import Integral
 from typing import Any
 
 from sklearn.utils import all_estimators
+from sklearn.utils._param_validation import Interval, RealNotInt
 
 from redstart.api.v1alpha1.training_job import Algorithm
 from redstart.trainer.columns import did_you_mean
@@ -55,14 +57,14 @@ def build(algorithm: Algorithm, task: str, seed: int) -> Any:
         )
     estimator = cls()
     known = estimator.get_params()
-    for parameter in algorithm.parameters:
+    for parameter, value in algorithm.parameters.items():
         if parameter not in known:
             raise TrainingError(
                 "ParameterInvalid",
                 f"algorithm.parameters.{parameter}: {name} has no such parameter"
                 f"{did_you_mean(parameter, list(known)) or '; it has ' + ', '.join(sorted(known))}",
             )
-    estimator.set_params(**algorithm.parameters)
+        estimator.set_params(**{parameter: _count_or_share(cls, parameter, value)})
     if "random_state" in known and "random_state" not in algorithm.parameters:
         estimator.set_params(random_state=seed)
     try:
@@ -70,3 +72,22 @@ def build(algorithm: Algorithm, task: str, seed: int) -> Any:
     except ValueError as error:
         raise TrainingError("ParameterInvalid", f"algorithm.parameters: {last_line(error)}") from error
     return estimator
+
+
+def _count_or_share(cls: Any, parameter: str, value: Any) -> Any:
+    """The value, but for a 1 that may have been 1.0: Kubernetes keeps both as 1, and scikit-learn takes a whole number
+    for a count and a fraction for a share. Where it takes both, text says which is meant."""
+    if type(value) is not int and value not in ("1", "1.0"):
+        return value
+    allowed = cls._parameter_constraints.get(parameter, ())
+    intervals = [entry for entry in allowed if isinstance(entry, Interval)]
+    if not any(entry.type is RealNotInt and 1.0 in entry for entry in intervals):
+        return value
+    if not any(entry.type is Integral and 1 in entry for entry in intervals):
+        return 1.0 if value in (1, "1.0") else value
+    if value == 1:
+        raise TrainingError(
+            "ParameterInvalid",
+            f'algorithm.parameters.{parameter}: Kubernetes writes 1.0 as 1; write "1" or "1.0" in quotes',
+        )
+    return {"1": 1, "1.0": 1.0}.get(value, value)

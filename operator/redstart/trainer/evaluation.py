@@ -120,7 +120,7 @@ def _defined(found: Mapping[str, float | None]) -> dict[str, float]:
 
 def best_threshold(truth: NDArray[np.bool_], probability: NDArray[np.float64], metric: str) -> float:
     """The threshold that maximizes a metric; of several the one nearest to 0.5, always half-way between two
-    probabilities that occur, so that no row lies on it.
+    probabilities that occur, or the greatest and 1, so that no row lies on it.
 
     Args:
         truth: Whether each row is of the positive class, [rows].
@@ -129,9 +129,12 @@ def best_threshold(truth: NDArray[np.bool_], probability: NDArray[np.float64], m
     """
     order = np.argsort(-probability, kind="stable")
     ranked, hits = probability[order], truth[order]
-    last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
-    true_positive = np.cumsum(hits)[last].astype(float)
-    false_positive = (last + 1) - true_positive
+    # How many rows are predicted positive: none, or all down to one of the probabilities that occur.
+    taken = np.concatenate([[0], np.flatnonzero(np.diff(ranked)) + 1, [len(ranked)]])
+    if ranked[0] >= 1.0:
+        taken = taken[1:]
+    true_positive = np.append(0, np.cumsum(hits))[taken].astype(float)
+    false_positive = taken - true_positive
     positives, rows = float(truth.sum()), float(len(truth))
     false_negative = positives - true_positive
     true_negative = rows - positives - false_positive
@@ -142,6 +145,7 @@ def best_threshold(truth: NDArray[np.bool_], probability: NDArray[np.float64], m
         "accuracy": (true_positive + true_negative) / rows,
         "f1Macro": (f1 + f1_negative) / 2,
     }[metric]
-    cuts = (ranked[last] + np.append(ranked[last[:-1] + 1], 0.0)) / 2
+    bounds = np.concatenate([[1.0], ranked, [0.0]])
+    cuts = (bounds[taken] + bounds[taken + 1]) / 2
     best = np.flatnonzero(value >= value.max() - 1e-12)
     return float(cuts[best[np.argmin(np.abs(cuts[best] - 0.5))]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from redstart.api.v1alpha1.training_job import Expectations, ExpectedColumn
-from redstart.trainer.columns import did_you_mean
+from redstart.trainer.columns import as_text, did_you_mean, is_usable, is_whole
 from redstart.trainer.errors import TrainingError
 
 
@@ -30,6 +30,10 @@ def check(rows: pl.DataFrame, expect: Expectations) -> None:
 
 def _broken(values: pl.Series, expected: ExpectedColumn) -> list[str]:
     count, known = len(values), values.drop_nulls()
+    rules = {"type": expected.type, "min": expected.min, "max": expected.max, "values": expected.values}
+    given = [name for name, value in rules.items() if value is not None]
+    if given and not is_usable(values.dtype):
+        return [f"{' and '.join(given)}: the column holds {values.dtype}; only maxMissing fits it"]
     broken = []
     missing = count - len(known)
     if expected.max_missing is not None and missing > expected.max_missing * count:
@@ -39,7 +43,8 @@ def _broken(values: pl.Series, expected: ExpectedColumn) -> list[str]:
         )
     if expected.type == "Category" and (other := len(known) - _texts(known)):
         broken.append(
-            f"type Category: {other:,} of {count:,} values are neither text nor true/false nor whole"
+            f"type Category: {other:,} of {count:,} values are neither text nor true/false nor whole numbers "
+            "below 2^63"
         )
     if expected.type == "Number" or expected.min is not None or expected.max is not None:
         numbers = _numbers(known)
@@ -50,13 +55,13 @@ def _broken(values: pl.Series, expected: ExpectedColumn) -> list[str]:
             broken.append(f"min {expected.min:g}: {below:,} of {count:,} values are below")
         if expected.max is not None and (above := int((numbers > expected.max).sum())):
             broken.append(f"max {expected.max:g}: {above:,} of {count:,} values are above")
-    if expected.values is not None and (other := int((~_as_text(known).is_in(expected.values)).sum())):
+    if expected.values is not None and (other := int((~as_text(known).is_in(expected.values)).sum())):
         broken.append(f"values: {other:,} of {count:,} are none of {', '.join(expected.values[:10])}")
     return broken
 
 
 def _numbers(known: pl.Series) -> pl.Series:
-    if known.dtype.is_temporal() or known.dtype.is_nested():
+    if known.dtype.is_temporal():
         return pl.Series([None] * len(known), dtype=pl.Float64)
     return (
         known.cast(pl.String).cast(pl.Float64, strict=False)
@@ -66,13 +71,6 @@ def _numbers(known: pl.Series) -> pl.Series:
 
 
 def _texts(known: pl.Series) -> int:
-    if known.dtype.is_float() or known.dtype.is_decimal():
-        return int((known.cast(pl.Float64) % 1 == 0).sum())
-    return 0 if known.dtype.is_temporal() or known.dtype.is_nested() else len(known)
-
-
-def _as_text(known: pl.Series) -> pl.Series:
-    """As a client would write it: whole floats without a fraction, true and false in small letters."""
-    if known.dtype.is_float() and bool((known % 1 == 0).all()):
-        known = known.cast(pl.Int64)
-    return known.cast(pl.String)
+    if known.dtype.is_float():
+        return int(is_whole(known).sum())
+    return 0 if known.dtype.is_temporal() else len(known)

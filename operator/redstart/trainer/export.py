@@ -27,13 +27,6 @@ if TYPE_CHECKING:
 TIME_LIMIT = 120.0
 """Seconds for all attempts at ONNX."""
 
-_NO_ONNX = {
-    "TunedThresholdClassifierCV": "its ONNX form ignores the threshold",
-    "FixedThresholdClassifier": "it has no ONNX form",
-    "KernelRidge": "it has no ONNX form",
-}
-"""Known to be wrong with the pinned libraries. The check of every export is the rule; this saves its time."""
-
 
 class Conversion(msgspec.Struct, frozen=True, rename="camel"):
     """How the pipeline was exported and why; `differing` are rows on which the exported model differs."""
@@ -86,10 +79,9 @@ def export(
 
 
 def denied(estimator: Any) -> str | None:
-    """Why this fitted estimator must not become ONNX, if so."""
+    """Why this fitted estimator must not become ONNX, if it is known to be wrong with the pinned libraries. The check
+    of every export is the rule; this saves its time."""
     name, parameters = type(estimator).__name__, estimator.get_params()
-    if name in _NO_ONNX:
-        return f"{name}: {_NO_ONNX[name]}"
     if name == "LinearDiscriminantAnalysis" and len(estimator.classes_) == 2:
         return f"{name} with two classes: its ONNX form gives other probabilities"
     categorical = parameters.get("categorical_features")

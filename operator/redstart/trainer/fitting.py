@@ -83,8 +83,10 @@ def with_class_indices(estimator: Any, classes: Sequence[Label]) -> Any:
 
 
 def scores(pipeline: Pipeline, matrix: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Probabilities [rows, classes], or decision values, or None where the estimator has neither."""
-    for method in ("predict_proba", "decision_function"):
+    """Probabilities [rows, classes], or decision values, or None where the estimator has neither of each class."""
+    model = pipeline[-1]
+    pairwise = model.get_params().get("decision_function_shape") == "ovo" and len(model.classes_) > 2
+    for method in ("predict_proba",) if pairwise else ("predict_proba", "decision_function"):
         if hasattr(pipeline, method):
             return np.asarray(getattr(pipeline, method)(matrix), dtype=np.float64)
     return None

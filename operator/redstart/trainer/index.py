@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from redstart.artifacts import storage
-from redstart.artifacts.manifest import MANIFEST, sha256
+from redstart.artifacts.manifest import MANIFEST, ManifestError, decode, sha256
 from redstart.artifacts.storage import Location, StoreError
 from redstart.artifacts.termination import Artifact
 
@@ -32,21 +32,28 @@ class Entry(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def find(folder: Location, input_digest: str) -> Entry | None:
-    """What the store holds of this input: None also when the artifact it names is no longer there, or damaged.
+    """What the store holds of this input: None also when the artifact it names is no longer there, or damaged: when
+    the manifest is another, or a file that it names is missing or of another size.
 
     Raises:
         StoreError: the store cannot be read.
     """
     try:
         entry = msgspec.json.decode(storage.read(_run(folder, input_digest)), type=Entry)
-        content = storage.read(folder.child(f"artifacts/{_hex(entry.artifact.digest)}/{MANIFEST}"))
-    except msgspec.DecodeError:
+        artifact = folder.child(f"artifacts/{_hex(entry.artifact.digest)}")
+        content = storage.read(artifact.child(MANIFEST))
+        files = decode(content).files
+    except (msgspec.DecodeError, ManifestError):
         return None
     except StoreError as error:
         if error.reason == "NotFound":
             return None
         raise
-    return entry if sha256(content) == entry.artifact.digest else None
+    sizes = storage.sizes(artifact)
+    whole = sha256(content) == entry.artifact.digest and all(
+        sizes.get(file.name) == file.size for file in files
+    )
+    return entry if whole else None
 
 
 def take_number(folder: Location, input_digest: str) -> int:
@@ -95,7 +102,7 @@ def record(folder: Location, entry: Entry) -> Entry:
             raise
         if (other := find(folder, entry.input_digest)) is not None:
             return other
-        # What stands there names an artifact that is gone: this one takes its place.
+        # What stands there names an artifact that is gone or damaged: this one takes its place.
         storage.write(place, content)
     return entry
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from polars import selectors
 
-from redstart.api.v1alpha1.training_job import Source
+from redstart.api.v1alpha1.training_job import Data, Source
 from redstart.artifacts import storage
+from redstart.artifacts.storage import StoreError
+from redstart.trainer.columns import as_text, is_whole
 from redstart.trainer.errors import TrainingError
 
 NULLS = ["", "NA", "NaN", "nan", "null"]
@@ -18,6 +21,7 @@ NULLS = ["", "NA", "NaN", "nan", "null"]
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
+_LONGEST_NAME = 128  # characters of a column's name, in the API too
 
 
 @dataclass(frozen=True)
@@ -35,18 +39,23 @@ def copy_files(sources: Sequence[Source], folder: Path) -> tuple[list[DataFile],
         The files, and the data digest: sha256 over the sha256 of each file's bytes, in order.
 
     Raises:
-        TrainingError: SourceInvalid, when a file is neither CSV nor Parquet.
+        TrainingError: SourceNotFound, or SourceInvalid when a file is neither CSV nor Parquet.
         StoreError: a source cannot be read.
     """
     files: list[DataFile] = []
     whole = hashlib.sha256()
-    for source in sources:
-        location = storage.locate(source.uri, secret=source.secret_ref.name if source.secret_ref else None)
-        for found in storage.matches(location):
-            _check_ending(found.uri)
-            path = folder / f"{len(files):06d}"
-            whole.update(_copy(found, path))
-            files.append(DataFile(found.uri, path))
+    try:
+        for source in sources:
+            secret = source.secret_ref.name if source.secret_ref else None
+            for found in storage.matches(storage.locate(source.uri, secret=secret)):
+                _check_ending(found.uri)
+                path = folder / f"{len(files):06d}"
+                whole.update(_copy(found, path))
+                files.append(DataFile(found.uri, path))
+    except StoreError as error:
+        if error.reason == "NotFound":
+            raise TrainingError("SourceNotFound", f"data.sources: {error}") from error
+        raise
     return files, f"sha256:{whole.hexdigest()}"
 
 
@@ -67,13 +76,24 @@ def _copy(source: storage.Location, path: Path) -> bytes:
     return hasher.digest()
 
 
-def read_rows(files: Sequence[DataFile]) -> pl.DataFrame:
+def expected_categories(data: Data) -> set[str]:
+    """The columns to read as text: those expected to be categories, but for the target, which keeps its type, and
+    the time."""
+    expected = data.expect.columns if data.expect else {}
+    return {name for name, column in expected.items() if column.type == "Category"} - {data.target, data.time}
+
+
+def read_rows(files: Sequence[DataFile], categories: Collection[str] = ()) -> pl.DataFrame:
     """All rows, in order.
+
+    Args:
+        categories: Columns to read as text where they hold text, booleans or whole numbers; cells of a CSV file keep
+            the zeros that they begin with.
 
     Raises:
         TrainingError: SourceInvalid (a file cannot be parsed), SchemaMismatch (naming file and column), NoRows.
     """
-    frames = [_read(file) for file in files]
+    frames = [_read(file, categories) for file in files]
     first = frames[0]
     for file, frame in zip(files[1:], frames[1:], strict=True):
         _same_columns(files[0], first, file, frame)
@@ -86,20 +106,67 @@ def read_rows(files: Sequence[DataFile]) -> pl.DataFrame:
     return rows
 
 
-def _read(file: DataFile) -> pl.DataFrame:
+def _read(file: DataFile, categories: Collection[str]) -> pl.DataFrame:
+    csv = file.uri.lower().endswith(_CSV)
     try:
-        if file.uri.lower().endswith(_CSV):
-            frame = pl.read_csv(file.path, infer_schema_length=None, null_values=NULLS, try_parse_dates=True)
-        else:
-            frame = pl.read_parquet(file.path)
+        frame = (
+            pl.read_csv(
+                file.path,
+                infer_schema_length=None,
+                null_values=NULLS,
+                try_parse_dates=True,
+                schema_overrides=dict.fromkeys(categories, pl.String),
+            )
+            if csv
+            else pl.read_parquet(file.path)
+        )
     except (pl.exceptions.PolarsError, OSError) as error:
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TrainingError("SourceInvalid", f"{file.uri} cannot be read: {line}") from error
+    _check_names(file, frame.columns)
+    # From here on text is String, and numbers are whole numbers or floats.
+    frame = frame.with_columns(
+        (selectors.categorical() | selectors.enum()).cast(pl.String), selectors.decimal().cast(pl.Float64)
+    )
+    # Numbers are NaN where they are missing in Parquet written from pandas; from here on, missing is null.
+    frame = frame.with_columns(selectors.float().fill_nan(None))
+    named = [frame[name] for name in frame.columns if name in categories]
+    frame = frame.with_columns(_as_category(_cells(values) if csv else values) for values in named)
     # A column without a single value says nothing of its type: another file may.
     empty = [pl.col(name).cast(pl.Null) for name in frame.columns if frame[name].null_count() == frame.height]
-    # Numbers are NaN where they are missing in Parquet written from pandas; from here on, missing is null.
-    floats = [pl.col(name).fill_nan(None) for name, kind in frame.schema.items() if kind.is_float()]
-    return frame.with_columns(floats).with_columns(empty)
+    return frame.with_columns(empty)
+
+
+def _check_names(file: DataFile, names: Sequence[str]) -> None:
+    for number, name in enumerate(names, start=1):
+        if not name:
+            raise TrainingError(
+                "SourceInvalid",
+                f"{file.uri}: column {number} has no name; name it, or write the file without it (was it written "
+                "with its index? pandas leaves it out with index=False)",
+            )
+        if len(name) > _LONGEST_NAME:
+            raise TrainingError(
+                "SourceInvalid",
+                f"{file.uri}: the name of column {number} has {len(name):,} characters, at most {_LONGEST_NAME} are "
+                "possible; give it a shorter one (is the first line a header?)",
+            )
+
+
+def _cells(values: pl.Series) -> pl.Series:
+    """Cells of a CSV file that were read as text: as numbers where all are and some have fractions; true and false in
+    small letters, and whole numbers without a fraction, but with the zeros that they begin with."""
+    numbers = values.cast(pl.Float64, strict=False)
+    if numbers.null_count() > values.null_count():
+        small = values.str.to_lowercase()
+        return small if small.is_in(["true", "false"]).all() else values
+    return values.str.replace(r"\.0*$", "") if is_whole(numbers).all() else numbers
+
+
+def _as_category(values: pl.Series) -> pl.Series:
+    kind = values.dtype
+    whole = kind.is_integer() or kind == pl.Boolean or (kind.is_float() and is_whole(values).all())
+    return as_text(values) if whole else values
 
 
 def _same_columns(first: DataFile, expected: pl.DataFrame, file: DataFile, frame: pl.DataFrame) -> None:
@@ -125,8 +192,6 @@ def _common_type(name: str, files: Sequence[DataFile], types: Sequence[pl.DataTy
             common = pl.Int64() if kind.is_integer() and common.is_integer() else pl.Float64()
         elif kind.is_temporal() and common.is_temporal() and pl.Time not in (kind, common):
             common = pl.Datetime("us")
-        elif _is_text(kind) and _is_text(common):
-            common = pl.String()
         else:
             raise TrainingError(
                 "SchemaMismatch",
@@ -135,12 +200,8 @@ def _common_type(name: str, files: Sequence[DataFile], types: Sequence[pl.DataTy
     return common
 
 
-def _is_text(kind: pl.DataType) -> bool:
-    return kind in (pl.String, pl.Categorical, pl.Enum)
-
-
 def _kind(kind: pl.DataType) -> str:
-    if _is_text(kind):
+    if kind == pl.String:
         return "text"
     if kind.is_numeric():
         return "numbers"

@@ -10,6 +10,7 @@ import numpy as np
 
 from redstart.artifacts.manifest import Manifest, Reference
 from redstart.artifacts.predictor import Predictions, Predictor, typed
+from redstart.trainer.errors import TrainingError
 from redstart.trainer.parity import UNSEEN, margins
 
 if TYPE_CHECKING:
@@ -30,8 +31,13 @@ def reference(predictor: Predictor, held_out: Sequence[NDArray[Any]], truth: NDA
     Args:
         held_out: The test rows as tensors (numbers as doubles).
         truth: Class indices or numbers, [rows].
+
+    Raises:
+        TrainingError: SplitImpossible, when a server would refuse every row.
     """
     manifest = predictor.manifest
+    taken = _taken(manifest, held_out)
+    held_out, truth = [array[taken] for array in held_out], truth[taken]
     found = predictor.model.predict(typed(manifest, held_out))
     chosen = list(dict.fromkeys(_choose(manifest, held_out, truth, found)))
     raw = _raw_rows(manifest, held_out, chosen)
@@ -39,6 +45,23 @@ def reference(predictor: Predictor, held_out: Sequence[NDArray[Any]], truth: NDA
     rows += _variants(manifest, rows)[:_VARIANTS]
     rows += raw[LIMIT - _VARIANTS : LIMIT - _VARIANTS + LIMIT - len(rows)]
     return Reference(rows, predictor.answer(rows))
+
+
+def _taken(manifest: Manifest, held_out: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Which rows a server takes: those whose categories training saw, where others are refused."""
+    taken = np.ones(len(held_out[0]), dtype=bool)
+    closed = {feature.name: feature.values or [] for feature in manifest.inputs if feature.closed}
+    for tensor, array in zip(manifest.tensors, held_out, strict=True):
+        for at, name in enumerate(tensor.features):
+            if name in closed:
+                taken &= np.isin(array[:, at].astype(str), ["", *closed[name]])
+    if not taken.any():
+        raise TrainingError(
+            "SplitImpossible",
+            "prepare.model.encode.unknown: Reject refuses every held-out row, each has a category that no training "
+            "row has; use Ignore, or exclude the column",
+        )
+    return taken
 
 
 def _choose(

@@ -21,7 +21,7 @@ from redstart.trainer.index import Entry
 from redstart.trainer.job import Job
 from redstart.trainer.preparing import prepare
 from redstart.trainer.progress import Progress, say
-from redstart.trainer.reading import copy_files, read_rows
+from redstart.trainer.reading import copy_files, expected_categories, read_rows
 from redstart.trainer.registering import draft, register
 from redstart.trainer.training import refitted, train
 
@@ -57,7 +57,7 @@ def run(job: Job, progress: Progress) -> tuple[termination.Report, dict[str, Any
         )
         if (entry := index.find(folder, input_digest)) is not None:
             return _same_inputs(entry, spec)
-        rows = read_rows(files)
+        rows = read_rows(files, expected_categories(spec.data))
     say("data", f"{len(files)} files, {rows.height:,} rows, {rows.width} columns, {data_digest}")
     progress.step(15, f"preparing {rows.height:,} rows")
     prepared = prepare(rows, spec)
@@ -119,6 +119,5 @@ def _outcome(
         data_digest=entry.data_digest,
         rows=entry.rows,
         artifact=entry.artifact,
-        rejected=bool(failed) if same else None,
     )
     return report, {**entry.details, "gates": msgspec.to_builtins(list(results))}

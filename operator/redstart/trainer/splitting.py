@@ -3,7 +3,6 @@ is held out for ever, also when later rows are appended; Time decides by a cut-o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,10 +13,11 @@ import numpy as np
 import polars as pl
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 
+from redstart.api import durations
 from redstart.api.v1alpha1.training_job import Split
 from redstart.artifacts.description import label_text
 from redstart.artifacts.manifest import Split as SplitRule
-from redstart.trainer.columns import Roles, Target, texts
+from redstart.trainer.columns import Roles, Target, is_usable, texts
 from redstart.trainer.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Indices = NDArray[np.int64]
 
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_MISSING = np.array([np.nan], dtype="<f8").tobytes()
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,11 @@ def split(rows: pl.DataFrame, roles: Roles, target: Target, spec: Split) -> Part
 
 
 def hashed_columns(rows: pl.DataFrame, roles: Roles) -> list[str]:
-    """The columns that identify a row: all but the sensitive ones, whatever the features are, so that a later
-    choice of features does not draw the held-out rows anew."""
-    return sorted(name for name in rows.columns if name not in roles.sensitive)
+    """The columns that identify a row: all but the sensitive ones and those of types that are of no use, whatever the
+    features are, so that a later choice of features does not draw the held-out rows anew."""
+    return sorted(
+        name for name, kind in rows.schema.items() if name not in roles.sensitive and is_usable(kind)
+    )
 
 
 def fractions(rows: pl.DataFrame, seed: int) -> NDArray[np.float64]:
@@ -80,7 +82,8 @@ def fractions(rows: pl.DataFrame, seed: int) -> NDArray[np.float64]:
 
 
 def _encoded(values: pl.Series) -> list[bytes]:
-    """Each value as bytes: its own length in front of text, 8 bytes for a number (1 and 1.0 are equal)."""
+    """Each value as bytes: its own length in front of text, 8 bytes for a number (1 and 1.0 are equal) and for a
+    missing value of any type: a column without a value may become text when rows are appended."""
     if values.dtype.is_temporal() and values.dtype != pl.Time:
         values = values.cast(pl.Datetime("us")).cast(pl.Int64)
     if values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null):
@@ -88,7 +91,7 @@ def _encoded(values: pl.Series) -> list[bytes]:
         whole = np.where(np.isnan(numbers), np.nan, numbers).astype("<f8").tobytes()
         return [whole[at : at + 8] for at in range(0, len(whole), 8)]
     known = [None if text is None else text.encode() for text in values.cast(pl.String).to_list()]
-    return [b"\xff" * 8 if text is None else len(text).to_bytes(8, "little") + text for text in known]
+    return [_MISSING if text is None else len(text).to_bytes(8, "little") + text for text in known]
 
 
 def _by_time(rows: pl.DataFrame, roles: Roles, spec: Split) -> Parts:
@@ -96,7 +99,7 @@ def _by_time(rows: pl.DataFrame, roles: Roles, spec: Split) -> Parts:
     ordered = np.sort(times)
     cutoff = ordered[min(len(ordered) - 1, int(np.ceil(len(ordered) * (1 - spec.test_fraction))))]
     test = times >= cutoff
-    train = times < cutoff - (duration(spec.gap) if spec.gap else 0.0)
+    train = times < cutoff - (durations.seconds(spec.gap) if spec.gap else 0.0)
     at = rows[roles.time or ""][int(np.flatnonzero(times == cutoff)[0])]
     text = at.isoformat() if isinstance(at, date | datetime) else str(at)
     rule = SplitRule("Time", spec.seed, spec.test_fraction, [roles.time or ""], cutoff=text, gap=spec.gap)
@@ -119,16 +122,11 @@ def seconds(rows: pl.DataFrame, roles: Roles) -> NDArray[np.float64]:
         values = known
     if missing := values.null_count():
         raise TrainingError("TimeUnusable", f"data.time: {missing:,} values of {values.name} are missing")
-    if values.dtype.is_temporal() and values.dtype != pl.Time:
+    if values.dtype in (pl.Date, pl.Datetime):
         return values.cast(pl.Datetime("us")).cast(pl.Int64).to_numpy() / 1e6
     if values.dtype.is_numeric():
         return values.cast(pl.Float64).to_numpy()
     raise TrainingError("TimeUnusable", f"data.time: {values.name} holds {values.dtype}, which is no time")
-
-
-def duration(text: str) -> float:
-    """Seconds of a Gateway API duration, such as 1h30m."""
-    return sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)(ms|h|m|s)", text))
 
 
 def _holds_every_class(name: str, target: Target, part: Indices, spec: Split) -> None:

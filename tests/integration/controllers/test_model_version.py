@@ -113,9 +113,9 @@ async def test_a_store_that_does_not_answer_is_asked_again_later(world: World) -
 async def test_new_credentials_verify_again_only_what_is_not_verified(world: World) -> None:
     version(world, artifact={"uri": "s3://models/a", "secretRef": {"name": "old"}})
     await world.operate(MODEL_VERSION)
-    fail(world, "fetch", 3, "StoreDenied", "s3 says no")
+    fail(world, "fetch", 1, "StoreDenied", "s3 says no")
     await world.operate(MODEL_VERSION)
-    assert phase(world) == "Rejected"
+    assert phase(world) == "Verifying"
     world.edit(MODEL_VERSION, "iris-v1", {"spec": {"artifact": {"secretRef": {"name": "new"}}}})
     await world.operate(MODEL_VERSION)
     fetch = world.get(JOB, "iris-v1-verify")["spec"]["template"]["spec"]["initContainers"][0]

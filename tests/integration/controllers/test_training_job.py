@@ -213,6 +213,23 @@ async def test_a_deleted_training_job_keeps_its_versions_and_a_new_one_goes_on_c
     assert world.get(MODEL_VERSION, "iris-v1")["spec"]["lineage"]["run"] == 1
 
 
+async def test_a_deleted_version_is_registered_again_by_one_run(world: World) -> None:
+    world.training_job()
+    await world.operate(TRAINING_JOB)
+    train(world)
+    await world.operate(TRAINING_JOB)
+    world.api.delete(MODEL_VERSION, world.namespace, "iris-v1")
+    await world.operate(TRAINING_JOB)
+    assert world.names(JOB) == ["iris-run-2"]
+    assert world.condition(TRAINING_JOB, "iris")[0] == "False"
+    train(world, 2, result="SameInputs", number=1)
+    await world.operate(TRAINING_JOB)
+    assert world.names(MODEL_VERSION) == ["iris-v1"]
+    assert world.condition(TRAINING_JOB, "iris")[0] == "True"
+    await world.operate(TRAINING_JOB)
+    assert world.names(JOB) == ["iris-run-2"]
+
+
 async def test_a_taken_version_name_stalls_until_it_is_free(world: World) -> None:
     world.training_job()
     await world.operate(TRAINING_JOB)

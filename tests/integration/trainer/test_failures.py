@@ -68,6 +68,10 @@ SPEC: dict[str, Any] = {
             {"data": {"target": "failure", "sources": [{"uri": "pvc://other/rows.csv"}]}},
             "SourceNotFound", "not mounted", id="no such volume",
         ),
+        pytest.param(
+            {"output": {"uri": "pvc://other"}}, "StoreNotFound", "output.uri: pvc://other is not mounted",
+            id="no such volume for models",
+        ),
         pytest.param({"task": "Clustering"}, "JobInvalid", "spec.task", id="no such task"),
     ],
 )  # fmt: skip
@@ -79,6 +83,23 @@ def test_a_failure_that_would_come_back(
     assert (run.code, run.report.result, run.report.reason) == (3, "Failed", reason), run.output
     assert message in run.report.message
     assert "Traceback" not in run.output
+    assert volume.stored() == []
+
+
+def test_rows_that_were_written_with_their_index(volume: Place) -> None:
+    volume.put("rows.csv", ROWS.select(pl.int_range(100).alias(""), pl.all()))
+    run = volume.run(SPEC)
+    assert (run.code, run.report.reason) == (3, "SourceInvalid"), run.output
+    assert "pvc://claim/data/rows.csv: column 1 has no name" in run.report.message
+
+
+def test_held_out_rows_that_a_server_would_all_refuse(volume: Place) -> None:
+    volume.put("rows.csv", ROWS.with_columns(at=pl.int_range(100), kind=pl.Series(["L"] * 80 + ["M"] * 20)))
+    data = {"target": "failure", "time": "at"}
+    prepare = {"model": {"encode": {"unknown": "Reject"}}}
+    run = volume.run({**SPEC, "data": data, "prepare": prepare, "split": {"strategy": "Time"}})
+    assert (run.code, run.report.reason) == (3, "SplitImpossible"), run.output
+    assert "encode.unknown: Reject refuses every held-out row" in run.report.message
     assert volume.stored() == []
 
 
@@ -112,8 +133,8 @@ def test_credentials_that_are_wrong(bucket: Place) -> None:
 def test_a_bucket_that_is_not_there(bucket: Place) -> None:
     bucket.put("rows.csv", ROWS)
     run = bucket.run({**SPEC, "output": {"uri": "s3://no-such-bucket/models"}})
-    assert (run.code, run.report.result) == (3, "Failed"), run.output
-    assert "no-such-bucket" in run.report.message
+    assert (run.code, run.report.result, run.report.reason) == (3, "Failed", "StoreNotFound"), run.output
+    assert run.report.message.startswith("output.uri: s3://no-such-bucket/models/m is not there")
 
 
 @pytest.mark.parametrize("size", ["8k", "24k", "40k", "64k"])

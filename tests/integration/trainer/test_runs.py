@@ -42,7 +42,9 @@ def test_the_same_inputs_are_trained_once(place: Place, rows: pl.DataFrame) -> N
     assert (first.code, first.report.result, first.report.number) == (0, "Succeeded", 1), first.output
     before = place.stored()
     again = place.run(SPEC)
-    assert (again.code, again.report.result, again.report.rejected) == (0, "SameInputs", False), again.output
+    assert (again.code, again.report.result, again.report.reason) == (0, "SameInputs", "GatesPassed"), (
+        again.output
+    )
     assert again.report.artifact == first.report.artifact
     assert again.report.number == 1
     assert again.details == first.details
@@ -53,8 +55,7 @@ def test_changed_gates_are_judged_without_training(volume: Place, rows: pl.DataF
     volume.put("rows.csv", rows)
     first = volume.run(SPEC)
     stricter = volume.run({**SPEC, "gates": [{"metric": "accuracy", "atLeast": 1.0}]})
-    assert (stricter.report.result, stricter.report.rejected) == ("SameInputs", True), stricter.output
-    assert stricter.report.reason == "GateFailed"
+    assert (stricter.report.result, stricter.report.reason) == ("SameInputs", "GateFailed"), stricter.output
     assert stricter.report.artifact == first.report.artifact
     assert stricter.details["gates"][0]["passed"] is False
 
@@ -155,11 +156,24 @@ def test_an_ended_process_is_made_up_for(
     assert (quick.report.result, quick.report.number) == ("Succeeded", 1), quick.output
 
 
-def test_a_version_whose_artifact_was_deleted_is_trained_again(volume: Place, rows: pl.DataFrame) -> None:
+def deleted(artifact: Path) -> None:
+    for path in artifact.iterdir():
+        path.unlink()
+
+
+def cut(artifact: Path) -> None:
+    model = artifact / "model.onnx"
+    model.write_bytes(model.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("damage", [deleted, cut])
+def test_a_damaged_artifact_is_trained_again_and_repaired(
+    volume: Place, rows: pl.DataFrame, damage: Callable[[Path], None]
+) -> None:
     volume.put("rows.csv", rows)
     first = volume.run(SPEC)
-    for path in (volume.folder / "models/m/artifacts").rglob("*.*"):
-        path.unlink()
+    (artifact,) = (volume.folder / "models/m/artifacts").iterdir()
+    damage(artifact)
     again = volume.run(SPEC)
     assert (again.report.result, again.report.number) == ("Succeeded", 1), again.output
     assert again.report.artifact == first.report.artifact

@@ -176,6 +176,82 @@ def test_predictions_keep_the_targets_type(volume: Place, values: list[Any], ans
     assert type(found.prediction) is type(answer)
 
 
+def test_columns_that_only_rows_need_may_be_of_any_type(volume: Place) -> None:
+    made = pl.DataFrame(generate(rows=600))
+    volume.put(
+        "rows.parquet",
+        made.with_columns(
+            product_type=pl.col("product_type").cast(pl.Categorical),
+            tags=pl.concat_list("machine_id"),
+            raw=pl.col("machine_id").cast(pl.Binary),
+            took=pl.duration(minutes=pl.col("tool_wear")),
+        ),
+    )
+    run = volume.run(
+        {
+            "task": "Classification",
+            "data": {
+                "target": "machine_failure",
+                "features": {"exclude": ["recorded_at", "machine_id", "tags", "raw", "took"]},
+                "expect": {
+                    "columns": {"tags": {"maxMissing": 0}, "product_type": {"values": ["L", "M", "H"]}}
+                },
+            },
+            "prepare": {"dataset": {"dropDuplicates": True}},
+            "algorithm": {"estimator": "LogisticRegression"},
+        },
+        files="rows.parquet",
+    )
+    assert run.code == 0, run.output
+    _, manifest = volume.fetched(run)
+    assert manifest.split is not None
+    assert not {"tags", "raw", "took"} & set(manifest.split.columns)
+    assert next(f for f in manifest.inputs if f.name == "product_type").values == ["H", "L", "M"]
+
+
+def test_a_category_of_whole_numbers_keeps_the_zeros_in_front(volume: Place) -> None:
+    count = range(200)
+    rows = pl.DataFrame({"row": count, "zip": ["01067", "10115"] * 100, "target": [0, 1] * 100})
+    volume.put("rows.csv", rows)
+    run = volume.run(
+        {
+            "task": "Classification",
+            "data": {
+                "target": "target",
+                "features": {"include": ["zip"]},
+                "expect": {"columns": {"zip": {"type": "Category"}, "target": {"type": "Category"}}},
+            },
+            "algorithm": {"estimator": "LogisticRegression"},
+        }
+    )
+    assert run.code == 0, run.output
+    predictor, manifest = volume.fetched(run)
+    assert manifest.inputs[0].values == ["01067", "10115"]
+    answers = predictor.answer([{"zip": "01067"}, {"zip": 10115}])
+    assert [answer.prediction for answer in answers] == [0, 1]
+
+
+def test_a_category_of_held_out_rows_alone_is_no_reference_row_where_it_is_refused(volume: Place) -> None:
+    kinds = ["L", "M"] * 40 + ["L", "new"] * 10
+    rows = pl.DataFrame({"at": range(100), "kind": kinds, "x": range(100), "target": [0, 1] * 50})
+    volume.put("rows.csv", rows)
+    run = volume.run(
+        {
+            "task": "Classification",
+            "data": {"target": "target", "time": "at"},
+            "prepare": {"model": {"encode": {"unknown": "Reject"}}},
+            "split": {"strategy": "Time"},
+            "algorithm": {"estimator": "LogisticRegression"},
+        }
+    )
+    assert run.code == 0, run.output
+    volume.fetched(run)
+    content = (volume.root / f"model-{volume.runs}/reference.json").read_bytes()
+    kept = {row["kind"] for row in manifests.decode_reference(content).rows}
+    assert "L" in kept
+    assert "new" not in kept
+
+
 @pytest.mark.parametrize(
     "split",
     [

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from skl2onnx import to_onnx
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from redstart.artifacts import manifest as manifests
 from redstart.artifacts import storage
@@ -60,7 +62,6 @@ def test_a_regressor_with_one_input_for_each_field_is_packed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from skl2onnx.common.data_types import FloatTensorType
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import FunctionTransformer
 
     features, target = load_diabetes(return_X_y=True)
@@ -76,6 +77,29 @@ def test_a_regressor_with_one_input_for_each_field_is_packed(
     found = [answer.prediction for answer in answers]
     np.testing.assert_allclose(found, model.predict(features[:5, :2]), rtol=1e-5)
     assert [tensor.features for tensor in manifest.tensors] == [["age"], ["sex"]]
+
+
+def test_what_no_row_lacks_is_required(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = json.loads((folder / "rows.json").read_text())
+    rows[1]["petal_width"] = None
+    del rows[2]["petal_length"]
+    (folder / "rows.json").write_text(json.dumps(rows))
+    features, species = load_iris(return_X_y=True)
+    model = make_pipeline(SimpleImputer(), LogisticRegression(max_iter=1000)).fit(features, species)
+    graph = to_onnx(model, features[:1].astype(np.float32), options={"zipmap": False})
+    (folder / "model.onnx").write_bytes(graph.SerializeToString())
+    assert run(folder, "--classes", "[0, 1, 2]") == 0
+    made = json.loads(capsys.readouterr().out)
+    manifest = fetch(storage.locate(made["uri"], root=folder.parent), made["digest"], folder.parent / "m")
+    assert {f.name for f in manifest.inputs if f.nullable} == {"petal_length", "petal_width"}
+
+
+def test_a_file_that_is_no_graph_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "model.onnx").write_bytes(b"garbage")
+    assert run(folder, "--classes", "[0, 1, 2]") == 3
+    error = capsys.readouterr().err
+    assert "model.onnx is no ONNX graph that ONNX Runtime loads: " in error
+    assert "Traceback" not in error
 
 
 @pytest.mark.parametrize(

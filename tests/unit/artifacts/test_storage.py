@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +20,15 @@ NO_RETRY = {"max_retries": 0, "retry_timeout": timedelta(seconds=2)}
 def root(tmp_path: Path) -> Path:
     for name in ("volumes/data/2026-01", "volumes/data/2026-02", "configmaps/rows", "secrets/keys"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("2026-01/b.csv", "2026-01/a.csv", "2026-02/a.csv", "2026-02/a.csv.bak", "top.csv"):
+    for name in (
+        "2026-01/b.csv",
+        "2026-01/a.csv",
+        "2026-02/a.csv",
+        "2026-02/a.csv.bak",
+        "top.csv",
+        "deep/x/rows/b.csv",
+    ):
+        (tmp_path / "volumes/data" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "volumes/data" / name).write_text(name)
     (tmp_path / "configmaps/rows/rows.csv").write_text("a\n1\n")
     return tmp_path
@@ -41,6 +52,11 @@ def root(tmp_path: Path) -> Path:
         pytest.param("pvc://data/*.csv", ["pvc://data/top.csv"], id="a star does not match a slash"),
         pytest.param(
             "pvc://data/2026-0[2-9]/?.csv", ["pvc://data/2026-02/a.csv"], id="one character, and a range"
+        ),
+        pytest.param(
+            "pvc://data/deep/*/rows/b.csv",
+            ["pvc://data/deep/x/rows/b.csv"],
+            id="fixed folders before and after a star",
         ),
     ],
 )
@@ -72,11 +88,53 @@ def test_what_cannot_be_located(root: Path, uri: str, reason: str, message: str)
     assert caught.value.reason == reason
 
 
+@pytest.fixture
+def other_users() -> Iterator[Path]:
+    """A root whose volume holds a folder that this process cannot read: for a while it is not root."""
+    with tempfile.TemporaryDirectory() as name:
+        volume = Path(name) / "volumes/data"
+        for folder in (volume / "lost+found", volume / "rows"):
+            folder.mkdir(parents=True)
+            (folder / "a.csv").write_text("a\n1\n")
+        (volume / "top.csv").write_text("a\n1\n")
+        Path(name).chmod(0o755)
+        (volume / "lost+found").chmod(0)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        yield Path(name)
+        os.seteuid(user)
+        (volume / "lost+found").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("uri", "found"),
+    [
+        pytest.param("pvc://data/*.csv", ["pvc://data/top.csv"], id="beside the files"),
+        pytest.param("pvc://data/r*/*.csv", ["pvc://data/rows/a.csv"], id="beside the folders"),
+    ],
+)
+def test_a_folder_that_cannot_be_read_and_does_not_match(
+    other_users: Path, uri: str, found: list[str]
+) -> None:
+    assert [location.uri for location in storage.matches(storage.locate(uri, root=other_users))] == found
+
+
+def test_a_volume_says_what_is_denied(other_users: Path) -> None:
+    with pytest.raises(StoreError, match=r"the volume cannot be read: .*/lost\+found") as caught:
+        storage.matches(storage.locate("pvc://data/*/*.csv", root=other_users))
+    assert caught.value.reason == "StoreDenied"
+    folder = storage.locate("pvc://data/lost+found/x", root=other_users)
+    with pytest.raises(StoreError, match="the volume cannot be written: ") as caught:
+        storage.write(folder, b"x")
+    assert caught.value.reason == "StoreDenied"
+
+
 def test_an_option_that_no_store_knows_is_named(root: Path) -> None:
     (root / "secrets/keys/AWS_ACCES_KEY").write_text("x")
     with pytest.raises(StoreError, match="aws_acces_key") as caught:
         storage.locate("s3://bucket/x", secret="keys", root=root)
-    assert caught.value.reason == "BadLocation"
+    assert caught.value.reason == "StoreDenied"
 
 
 def test_a_secret_that_is_not_mounted_is_named(root: Path) -> None:
@@ -109,8 +167,9 @@ def test_creating_twice_is_refused(root: Path) -> None:
     assert storage.read(place) == b"mine"
 
 
-def test_names_of_a_folder(root: Path) -> None:
+def test_names_and_sizes_of_a_folder(root: Path) -> None:
     volume = storage.locate("pvc://data", root=root)
+    assert storage.sizes(volume.child("2026-02")) == {"a.csv": 13, "a.csv.bak": 17}
     assert storage.names(volume.child("2026-02")) == ["a.csv", "a.csv.bak"]
     assert storage.names(volume.child("none")) == []
 

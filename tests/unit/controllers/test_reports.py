@@ -50,12 +50,26 @@ NO_DETAILS: dict[str, tuple[str, str]] = {
     "the digest is another": (details_line(), sha("another")),
     "the log is empty": ("", sha(details_line())),
     "the log lost its beginning": (details_line()[10:], sha(details_line())),
-    "a metric is no number": (line := details_line(metrics={"f1": float("nan")}), sha(line)),
-    "it is no object": (json.dumps([1]), sha(json.dumps([1]))),
-    "it is no JSON": ("{", sha("{")),
 }
 
 
 @pytest.mark.parametrize(("log", "digest"), NO_DETAILS.values(), ids=NO_DETAILS.keys())
-def test_details_are_refused(log: str, digest: str) -> None:
+def test_details_are_not_there(log: str, digest: str) -> None:
     assert reports.details(log, digest) is None
+
+
+BAD_DETAILS: dict[str, tuple[str, str]] = {
+    "a metric is no number": (details_line(metrics={"f1": float("nan")}), "details.metrics.f1: "),
+    "a feature has no name": (
+        details_line(importance=[{"feature": "", "value": 0.3}]),
+        "details.importance.0.feature: ",
+    ),
+    "they are no object": (json.dumps([1]), "details: Input should be an object"),
+    "they are no JSON": ("{", "details: Invalid JSON"),
+}
+
+
+@pytest.mark.parametrize(("line", "field"), BAD_DETAILS.values(), ids=BAD_DETAILS.keys())
+def test_details_that_do_not_fit_are_refused_with_the_field(line: str, field: str) -> None:
+    with pytest.raises(reports.BadReportError, match=f"does not fit the contract: {field}"):
+        reports.details(f"{line}\n", sha(line))

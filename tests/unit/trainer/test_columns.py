@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from tests.unit.trainer.specs import spec
 
-from redstart.trainer.columns import assign_roles, matrix, read_target
+from redstart.trainer.columns import assign_roles, matrix, read_target, texts
 from redstart.trainer.errors import TrainingError
 
 ROWS = pl.DataFrame(
@@ -91,6 +91,13 @@ def test_features(changes: dict[str, Any], features: list[str]) -> None:
             id="a sensitive feature",
         ),
         pytest.param(
+            ROWS.drop("day", "nothing"),
+            {"split__strategy": "Group", "split__group": "tags"},
+            "ColumnUnusable",
+            r"split.group: tags holds List\(String\); name a column of text",
+            id="a group of lists",
+        ),
+        pytest.param(
             CLEAN,
             {"split__strategy": "Group", "split__group": "site"},
             "ColumnMissing",
@@ -118,6 +125,13 @@ def test_features(changes: dict[str, Any], features: list[str]) -> None:
             ROWS.select("wear", "day", "failure"), {}, "ColumnUnusable", "column day holds times", id="times"
         ),
         pytest.param(ROWS.select("wear", "tags", "failure"), {}, "ColumnUnusable", "column tags", id="lists"),
+        pytest.param(
+            CLEAN.with_columns(took=pl.lit(timedelta(1))),
+            {},
+            "ColumnUnusable",
+            "took holds Duration",
+            id="durations",
+        ),
         pytest.param(
             ROWS.select("wear", "nothing", "failure"), {}, "ColumnUnusable", "no values", id="nothing"
         ),
@@ -147,6 +161,19 @@ def test_text_that_is_expected_to_be_a_number_becomes_one() -> None:
     rows = pl.DataFrame({"a": ["1.5", None, "2"], "failure": [0, 1, 0]})
     roles = assign_roles(rows, spec(data__expect={"columns": {"a": {"type": "Number"}}}))
     np.testing.assert_array_equal(matrix(rows, roles)[0], [[1.5], [np.nan], [2]])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param([1.0, None], ["1", ""], id="whole fractions"),
+        pytest.param([1.2, 1.9], ["1.2", "1.9"], id="fractions"),
+        pytest.param([1e19, 2.0], ["1e+19", "2.0"], id="floats above 2^63"),
+        pytest.param([True, None], ["true", ""], id="booleans"),
+    ],
+)
+def test_texts(values: list[Any], expected: list[str]) -> None:
+    assert texts(pl.Series(values)).tolist() == expected
 
 
 def test_infinite_values_are_counted() -> None:
@@ -179,6 +206,9 @@ def test_classes_keep_their_json_type(values: list[Any], classes: tuple[Any, ...
         pytest.param([1, 1], "Classification", "1 distinct values", id="one class"),
         pytest.param(list(range(1001)), "Classification", "1,001 distinct", id="too many classes"),
         pytest.param([date(2026, 1, 1)] * 2, "Classification", "no class", id="days are no classes"),
+        pytest.param(
+            [b"a", b"b"], "Classification", "holds Binary, which is no class", id="bytes are no classes"
+        ),
         pytest.param(["a", "b"], "Regression", "needs numbers", id="text is no number"),
         pytest.param([2.0, 2.0], "Regression", "the same", id="a constant"),
     ],

@@ -26,6 +26,27 @@ def test_a_random_state_of_ones_own_is_kept() -> None:
     assert build("RandomForestClassifier", random_state=3).random_state == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter", "value", "expected"),
+    [
+        pytest.param("RandomForestClassifier", "max_features", "1", 1, id="one feature"),
+        pytest.param("RandomForestClassifier", "max_features", "1.0", 1.0, id="all features"),
+        pytest.param("RandomForestClassifier", "max_features", "sqrt", "sqrt", id="a name"),
+        pytest.param("RandomForestClassifier", "max_features", 2, 2, id="two features"),
+        pytest.param("RandomForestClassifier", "max_features", 0.5, 0.5, id="half of them"),
+        pytest.param("RandomForestClassifier", "n_estimators", 1, 1, id="what is no share"),
+        pytest.param("RandomForestClassifier", "min_samples_leaf", 1, 1, id="where 1.0 is no share"),
+        pytest.param("HistGradientBoostingClassifier", "max_features", 1, 1.0, id="where 1 is no count"),
+        pytest.param("HistGradientBoostingClassifier", "max_features", "1.0", 1.0, id="the same in quotes"),
+        pytest.param("LogisticRegression", "C", 1, 1, id="any number"),
+        pytest.param("RandomForestClassifier", "oob_score", True, True, id="a boolean"),
+    ],
+)
+def test_a_count_and_a_share(name: str, parameter: str, value: Any, expected: Any) -> None:
+    found = build(name, **{parameter: value}).get_params()[parameter]
+    assert (found, type(found)) == (expected, type(expected))
+
+
 @pytest.mark.parametrize(("kind", "task"), [("classifier", "Classification"), ("regressor", "Regression")])
 def test_every_estimator_is_built_or_refused_with_a_reason(kind: str, task: str) -> None:
     refused = set()
@@ -69,6 +90,15 @@ def test_every_estimator_is_built_or_refused_with_a_reason(kind: str, task: str)
             "RandomForestClassifier", "Classification", {"n_estimators": -5}, "ParameterInvalid",
             "'n_estimators' parameter of RandomForestClassifier must be an int in the range [1, inf). Got -5",
             id="a value out of range",
+        ),
+        pytest.param(
+            "RandomForestRegressor", "Regression", {"max_features": 1}, "ParameterInvalid",
+            'algorithm.parameters.max_features: Kubernetes writes 1.0 as 1; write "1" or "1.0" in quotes',
+            id="a 1 that may be 1.0",
+        ),
+        pytest.param(
+            "RandomForestClassifier", "Classification", {"max_samples": "2"}, "ParameterInvalid",
+            "'max_samples' parameter", id="other numbers as text",
         ),
         pytest.param(
             "SVC", "Classification", {"kernel": "rfb"}, "ParameterInvalid", "'kernel' parameter", id="no such choice"

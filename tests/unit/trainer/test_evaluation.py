@@ -7,10 +7,13 @@ import pytest
 from sklearn import metrics
 from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
 
 from redstart.api.v1alpha1.training_job import Evaluation
 from redstart.trainer.errors import TrainingError
 from redstart.trainer.evaluation import best_threshold, classification, positive_class, regression
+from redstart.trainer.fitting import scores
 
 
 def test_two_classes_as_scikit_learn_scores_them() -> None:
@@ -121,3 +124,34 @@ def test_no_threshold_is_better_than_the_chosen_one(metric: str, seed: int) -> N
     chosen = best_threshold(truth, probability, metric)
     assert value(chosen) == pytest.approx(max(value(cut) for cut in np.linspace(0.0, 1.0, 401)))
     assert np.abs(probability - chosen).min() > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("probability", "expected"),
+    [
+        pytest.param([0.9, 0.8, 0.7, 0.2, 0.1], 0.95, id="none is positive"),
+        pytest.param([1.0, 0.8, 0.7, 0.2, 0.1], 0.45, id="no threshold is above a probability of one"),
+    ],
+)
+def test_accuracy_may_be_best_where_nothing_is_predicted_positive(
+    probability: list[float], expected: float
+) -> None:
+    truth = np.array([False, False, True, False, False])
+    assert best_threshold(truth, np.array(probability), "accuracy") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "columns"),
+    [
+        pytest.param("ovr", 3, 3, id="one value for each class"),
+        pytest.param("ovo", 3, None, id="one for each pair of classes is none for a class"),
+        pytest.param("ovo", 2, 1, id="two classes are one pair"),
+    ],
+)
+def test_decision_values_are_scores_where_they_are_of_classes(
+    shape: str, classes: int, columns: int | None
+) -> None:
+    features, truth = load_wine(return_X_y=True)
+    features, truth = features[truth < classes], truth[truth < classes]
+    found = scores(make_pipeline(SVC(decision_function_shape=shape)).fit(features, truth), features)
+    assert (None if found is None else found.reshape(len(truth), -1).shape[1]) == columns

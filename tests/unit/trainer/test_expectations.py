@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -18,6 +19,10 @@ ROWS = pl.DataFrame(
         "text": ["1", "2.5", "secret", "x"],
         "wear": [1, 2, 3, 4],
         "ok": [True, False, True, None],
+        "tags": [["a"], ["b"], [], None],
+        "blob": [b"a", b"secret", b"\xff", None],
+        "took": [timedelta(1), timedelta(2), timedelta(3), None],
+        "huge": [1e19, 2.0, 3.0, None],
     }
 )
 
@@ -64,6 +69,32 @@ ROWS = pl.DataFrame(
         ),
         pytest.param({"columns": {"wear": {"values": ["1", "2", "3", "4"]}}}, None, id="numbers as text"),
         pytest.param({"columns": {"ok": {"values": ["true", "false"]}}}, None, id="booleans as text"),
+        pytest.param(
+            {"columns": {"tags": {"type": "Category"}}},
+            "columns.tags: type: the column holds List(String); only maxMissing fits it",
+            id="lists are no categories",
+        ),
+        pytest.param(
+            {"columns": {"blob": {"type": "Number", "values": ["a"]}}},
+            "columns.blob: type and values: the column holds Binary; only maxMissing fits it",
+            id="bytes are no numbers",
+        ),
+        pytest.param(
+            {"columns": {"took": {"min": 0, "max": 5}}},
+            "columns.took: min and max: the column holds Duration",
+            id="durations have no bounds",
+        ),
+        pytest.param({"columns": {"tags": {"maxMissing": 0.5}}}, None, id="lists may be missing"),
+        pytest.param(
+            {"columns": {"huge": {"type": "Category"}}},
+            "type Category: 1 of 4 values are neither text nor true/false nor whole numbers below 2^63",
+            id="a float above 2^63 is no category",
+        ),
+        pytest.param(
+            {"columns": {"huge": {"values": ["2"]}}},
+            "values: 3 of 4 are none of 2",
+            id="a float above 2^63 is no value",
+        ),
         pytest.param(
             {"columns": {"tork": {"min": 0}}},
             "columns.tork: there is no such column; did you mean",

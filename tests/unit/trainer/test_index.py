@@ -138,6 +138,28 @@ def test_an_entry_whose_artifact_is_gone_is_replaced(folder: Location, tmp_path:
     assert find(folder, digest("a")) == again
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("model.onnx", None, id="a file is gone"),
+        pytest.param("model.onnx", b"gra", id="a file is cut"),
+        pytest.param("manifest.json", b"{", id="the manifest is cut"),
+    ],
+)
+def test_a_damaged_artifact_counts_as_none_and_is_repaired(
+    folder: Location, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    made = record(folder, entry("a", 1, artifact(folder)))
+    file = tmp_path / f"volumes/models/m/artifacts/{made.artifact.digest.removeprefix('sha256:')}" / name
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    assert find(folder, digest("a")) is None
+    assert artifact(folder) == made.artifact
+    assert find(folder, digest("a")) == made
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"contract": 1}'])
 def test_a_damaged_entry_counts_as_none(folder: Location, content: bytes) -> None:
     storage.write(folder.child(f"runs/{digest('a').removeprefix('sha256:')}.json"), content)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.unit.trainer.specs import spec
 
 from redstart.api.v1alpha1.training_job import Source
-from redstart.artifacts.storage import StoreError
 from redstart.trainer.errors import TrainingError
-from redstart.trainer.reading import copy_files, read_rows
+from redstart.trainer.reading import copy_files, expected_categories, read_rows
 
 
 class Volume:
@@ -32,12 +34,12 @@ class Volume:
         else:
             content.write_parquet(path)
 
-    def read(self, *uris: str) -> tuple[pl.DataFrame, str]:
+    def read(self, *uris: str, categories: Collection[str] = ()) -> tuple[pl.DataFrame, str]:
         self.copies += 1
         into = self.root / f"copy-{self.copies}"
         into.mkdir()
         files, digest = copy_files([Source(uri=f"pvc://data/{uri}") for uri in uris], into)
-        return read_rows(files), digest
+        return read_rows(files, categories), digest
 
 
 @pytest.fixture
@@ -82,6 +84,71 @@ def test_types_that_go_together(volume: Volume, first: str, second: str, expecte
     assert volume.read("*.csv")[0]["a"].to_list() == expected
 
 
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        pytest.param(["01067", "10115", ""], ["01067", "10115", None], id="zeros in front are kept"),
+        pytest.param(["10115.0", "01067.0", ""], ["10115", "01067", None], id="pandas' whole numbers"),
+        pytest.param(["True", "false"], ["true", "false"], id="booleans are small"),
+        pytest.param(["L", "1.0", "NA"], ["L", "1.0", None], id="text is left alone"),
+        pytest.param(["1.0", "1.5"], [1.0, 1.5], id="fractions stay numbers, which are no categories"),
+        pytest.param(["2026-01-01", "soon"], ["2026-01-01", "soon"], id="text that begins like a day"),
+        pytest.param(["", "NA"], [None, None], id="nothing"),
+    ],
+)
+def test_cells_of_a_category(volume: Volume, cells: list[str], expected: list[object]) -> None:
+    volume.put("a.csv", "n,zip\n" + "".join(f"1,{cell}\n" for cell in cells))
+    rows, _ = volume.read("a.csv", categories=["zip", "not there"])
+    assert rows["zip"].to_list() == expected
+    assert rows["n"].dtype == pl.Int64
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param([10115, None], ["10115", None], id="whole numbers"),
+        pytest.param([10115.0, None], ["10115", None], id="whole fractions"),
+        pytest.param([True, None], ["true", None], id="booleans"),
+        pytest.param(["1.0", "1.5"], ["1.0", "1.5"], id="text"),
+        pytest.param([1e19, 1.0], [1e19, 1.0], id="floats above 2^63 are left alone"),
+    ],
+)
+def test_a_category_in_parquet(volume: Volume, values: list[object], expected: list[object]) -> None:
+    volume.put("a.parquet", pl.DataFrame({"zip": values}))
+    assert volume.read("a.parquet", categories=["zip"])[0]["zip"].to_list() == expected
+
+
+def test_a_category_in_csv_and_parquet_is_the_same_text(volume: Volume) -> None:
+    volume.put("1.csv", "zip\n01067\n10115\n")
+    volume.put("2.parquet", pl.DataFrame({"zip": [10115]}))
+    rows, _ = volume.read("1.csv", "2.parquet", categories=["zip"])
+    assert rows["zip"].to_list() == ["01067", "10115", "10115"]
+
+
+def test_the_target_and_the_time_are_not_read_as_text() -> None:
+    expected = {name: {"type": "Category"} for name in ("failure", "at", "zip")} | {
+        "wear": {"type": "Number"}
+    }
+    data = spec(data__time="at", data__expect={"columns": expected}).data
+    assert expected_categories(data) == {"zip"}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param(pl.Series(["a", "b"], dtype=pl.Categorical), pl.Series(["a", "b"]), id="categories"),
+        pytest.param(
+            pl.Series(["a", "b"], dtype=pl.Enum(["b", "a"])), pl.Series(["a", "b"]), id="enumerations"
+        ),
+        pytest.param(pl.Series([Decimal("1.50"), None]), pl.Series([1.5, None]), id="decimals"),
+    ],
+)
+def test_types_of_parquet_become_simpler(volume: Volume, values: pl.Series, expected: pl.Series) -> None:
+    volume.put("a.parquet", pl.DataFrame({"a": values}))
+    found = volume.read("a.parquet")[0]["a"]
+    assert (found.dtype, found.to_list()) == (expected.dtype, expected.to_list())
+
+
 def test_nan_in_parquet_is_missing(volume: Volume) -> None:
     volume.put("a.parquet", pl.DataFrame({"a": [1.0, float("nan"), None]}))
     assert volume.read("a.parquet")[0]["a"].to_list() == [1.0, None, None]
@@ -121,6 +188,20 @@ def test_files_that_differ_are_named(volume: Volume, second: str, message: str) 
             "a.csv", "a,b\n1,2,3\n", "SourceInvalid", "pvc://data/a.csv cannot be read", id="a ragged row"
         ),
         pytest.param("a.parquet", "a,b\n1,2\n", "SourceInvalid", "cannot be read", id="no Parquet"),
+        pytest.param(
+            "a.csv",
+            ",a\n0,1\n",
+            "SourceInvalid",
+            "pvc://data/a.csv: column 1 has no name; name it, or write the file without it (was it written with its",
+            id="an index without a name",
+        ),
+        pytest.param(
+            "a.csv",
+            f"a,{'b' * 129}\n0,1\n",
+            "SourceInvalid",
+            "pvc://data/a.csv: the name of column 2 has 129 characters, at most 128",
+            id="a name that is too long",
+        ),
     ],
 )
 def test_files_that_cannot_be_read(
@@ -134,5 +215,6 @@ def test_files_that_cannot_be_read(
 
 
 def test_a_file_that_is_not_there(volume: Volume) -> None:
-    with pytest.raises(StoreError, match=r"2026-\*\.csv: no file matches"):
+    with pytest.raises(TrainingError, match=r"data.sources: .*2026-\*\.csv: no file matches") as caught:
         volume.read("2026-*.csv")
+    assert caught.value.reason == "SourceNotFound"

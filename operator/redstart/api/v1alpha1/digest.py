@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Set
 from typing import Any
 
 from redstart.api.v1alpha1.training_job import TrainingJobSpec
@@ -20,12 +21,21 @@ def training_fields(spec: TrainingJobSpec) -> dict[str, Any]:
 
     A field at its default is left out: one that a later version adds does not change the digest of what was
     trained before it."""
-    fields = spec.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=set(_OPERATIONAL)
-    )
+    fields = changed_fields(spec, without=_OPERATIONAL)
     for source in fields["data"]["sources"]:
         source.pop("secretRef", None)
     fields["output"].pop("secretRef", None)
+    return fields
+
+
+def changed_fields(spec: TrainingJobSpec, *, without: Set[str]) -> dict[str, Any]:
+    """The fields that are not at their defaults, for a digest."""
+    fields = spec.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude=set(without)
+    )
+    if parameters := spec.algorithm.parameters:
+        # scikit-learn tells null from absent and 1.0 from 1, which the canonical form does not.
+        fields["algorithm"]["parameters"] = json.dumps(parameters, sort_keys=True)
     return fields
 
 

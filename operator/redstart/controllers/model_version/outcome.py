@@ -10,6 +10,7 @@ from redstart.api.v1alpha1.model_version import Importance
 from redstart.controllers import pod_status, reports
 from redstart.controllers.job_status import Ending, ending, newest_first
 from redstart.controllers.model_version.job import EXIT_LASTING, FETCH, VERIFY
+from redstart.controllers.reports import BadReportError, Details
 
 Object = dict[str, Any]
 
@@ -73,7 +74,10 @@ def _verified(pods: Sequence[Object], log: str | None, ended: Ending, now: float
     """The Job's success is the verdict; the details add what the verifier measured, where they can be read."""
     pod = verifier(pods)
     said = reports.report(pod_status.terminated(pod, VERIFY)) if pod else None
-    details = reports.details(log, said.details_digest) if said and said.details_digest and log else None
+    try:
+        details = reports.details(log, said.details_digest) if said and said.details_digest and log else None
+    except BadReportError:
+        details = Details()
     if details is None and ended.is_fresh(now) and not (said and said.details_digest is None):
         return None
     importance = details.importance[:_MOST_IMPORTANCE] if details else []

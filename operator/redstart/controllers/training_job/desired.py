@@ -11,13 +11,14 @@ from redstart.api.v1alpha1.training_job import Progress, Run
 from redstart.controllers import conditions, pod_status, storage
 from redstart.controllers.conditions import seconds
 from redstart.controllers.job_status import ending, newest_first
+from redstart.controllers.reports import BadReportError
 from redstart.controllers.storage import Problem
 from redstart.controllers.training_job import job as jobs
 from redstart.controllers.training_job.job import Runtime, number_of
 from redstart.controllers.training_job.observe import Observed
 from redstart.controllers.training_job.outcome import Outcome, why_failed
 from redstart.controllers.training_job.runs import lost_in_a_row, needs_run, next_number
-from redstart.controllers.training_job.version import BadReportError, Registration, registration
+from redstart.controllers.training_job.version import Registration, registration
 
 Object = dict[str, Any]
 
@@ -91,7 +92,13 @@ def _between_runs(observed: Observed, run: Run | None, spec: TrainingJobSpec, ru
             "another spec.model, or delete one of the two",
         )
         return Plan(state, run, requeue=LOOK_AGAIN)
-    if not needs_run(run, observed.status.history, digest=observed.digest, generation=observed.generation):
+    if not needs_run(
+        run,
+        observed.status.history,
+        digest=observed.digest,
+        generation=observed.generation,
+        version_gone=observed.version_gone,
+    ):
         return Plan(_settled(observed, run), run)
     if spec.suspend:
         return Plan(_suspended("nothing is started while spec.suspend is true"), run)
@@ -111,8 +118,13 @@ def _start(observed: Observed, run: Run | None, spec: TrainingJobSpec, runtime: 
         generation=observed.generation,
         started_at=conditions.timestamp(observed.now),
     )
+    why = (
+        f", because ModelVersion {observed.status.latest_version} was deleted"
+        if observed.version_gone
+        else ""
+    )
     return Plan(
-        State("Pending", "Reconciling", "Starting", _told(f"run {number} is starting", observed)),
+        State("Pending", "Reconciling", "Starting", _told(f"run {number} is starting{why}", observed)),
         started,
         start=(
             jobs.config_map(observed.resource, spec, number, runtime),

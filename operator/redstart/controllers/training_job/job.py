@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from redstart.api.durations import seconds
 from redstart.api.v1alpha1 import TrainingJobSpec
 from redstart.api.v1alpha1.common import GROUP
-from redstart.api.v1alpha1.digest import digest, training_fields
+from redstart.api.v1alpha1.digest import changed_fields, digest, training_fields
 from redstart.controllers import pods, storage
 from redstart.controllers.storage import Use
 
@@ -64,11 +64,7 @@ def run_digest(spec: TrainingJobSpec, annotations: Mapping[str, str]) -> str:
 
 def whole_spec_digest(spec: TrainingJobSpec) -> str:
     """What a Job is made of: all of the spec but for `suspend`, which is changed about a Job that exists."""
-    return digest(
-        spec.model_dump(
-            mode="json", by_alias=True, exclude_none=True, exclude_defaults=True, exclude={"suspend"}
-        )
-    )
+    return digest(changed_fields(spec, without={"suspend"}))
 
 
 def uses(spec: TrainingJobSpec) -> list[Use]:

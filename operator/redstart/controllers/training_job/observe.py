@@ -22,7 +22,7 @@ from redstart.controllers.training_job.job import (
     run_digest,
     uses,
 )
-from redstart.controllers.training_job.outcome import Outcome, outcome, reported
+from redstart.controllers.training_job.outcome import TRAINED, Outcome, outcome, reported
 from redstart.controllers.training_job.runs import needs_run, newest_run
 from redstart.kube.cluster import Cluster
 from redstart.kube.controller import Context
@@ -70,6 +70,8 @@ class Observed:
     """An older TrainingJob of the namespace that trains the same model."""
     versions: list[Object] = field(default_factory=list)
     """All ModelVersions of the namespace."""
+    version_gone: bool = False
+    """Whether the version that the newest run ended with was deleted (the API server was asked)."""
     claims: Mapping[str, Object | None] = field(default_factory=dict)
     missing: Problem | None = None
     """A ConfigMap or key that the data comes from and that does not exist."""
@@ -110,6 +112,8 @@ async def observe(key: Key, context: Context) -> Observed | None:
     job = await _job(run, jobs, resource, cluster)
     pods = cluster.list(POD, key.namespace, {owner_label("TrainingJob"): key.name})
     now = context.now()
+    versions = cluster.list(MODEL_VERSION, key.namespace)
+    version_gone = await _version_gone(run, status, versions, key.namespace, cluster)
     observed = Observed(
         resource=resource,
         status=status,
@@ -122,13 +126,20 @@ async def observe(key: Key, context: Context) -> Observed | None:
         job=job,
         pods=pods,
         older=_older(resource, cluster),
-        versions=cluster.list(MODEL_VERSION, key.namespace),
+        versions=versions,
+        version_gone=version_gone,
         claims={
             claim: cluster.get(PERSISTENT_VOLUME_CLAIM, key.namespace, claim)
             for claim in storage.claims(uses(spec))
         },
     )
-    if needs_run(run, status.history, digest=observed.digest, generation=observed.generation):
+    if needs_run(
+        run,
+        status.history,
+        digest=observed.digest,
+        generation=observed.generation,
+        version_gone=version_gone,
+    ):
         return replace(observed, missing=await _missing(spec, key.namespace, cluster))
     if run is None or run.finished_at is not None or job is None:
         return observed
@@ -166,6 +177,18 @@ async def _job(run: Run | None, jobs: list[Object], resource: Object, cluster: C
     live = await cluster.read(JOB, resource["metadata"]["namespace"], run.job)
     owners = live["metadata"].get("ownerReferences", []) if live else []
     return live if any(owner["uid"] == resource["metadata"]["uid"] for owner in owners) else None
+
+
+async def _version_gone(
+    run: Run | None, status: TrainingJobStatus, versions: list[Object], namespace: str, cluster: Cluster
+) -> bool:
+    """Whether the newest run ended with a version that is no more. As above, absence is asked for."""
+    name = status.latest_version
+    if run is None or run.result not in TRAINED or name is None:
+        return False
+    if any(version["metadata"]["name"] == name for version in versions):
+        return False
+    return await cluster.read(MODEL_VERSION, namespace, name) is None
 
 
 def _older(resource: Object, cluster: Cluster) -> str | None:

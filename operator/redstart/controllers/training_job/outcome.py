@@ -10,17 +10,18 @@ from redstart.api import durations
 from redstart.api.v1alpha1.training_job import RunResult
 from redstart.controllers import pod_status, reports
 from redstart.controllers.job_status import Ending, ending, newest_first
-from redstart.controllers.reports import Details, Report, ReportedArtifact
+from redstart.controllers.reports import BadReportError, Details, Report, ReportedArtifact
 from redstart.controllers.storage import Problem
 from redstart.controllers.training_job.job import CONTAINER
 
 Object = dict[str, Any]
 
-_TRAINED: dict[str, RunResult] = {
+TRAINED: dict[str, RunResult] = {
     "Succeeded": "Succeeded",
     "Rejected": "Rejected",
     "SameInputs": "SameInputs",
 }
+"""Results of a run that ended with a version."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def reported(pods: Sequence[Object]) -> tuple[Object, Report] | None:
     """The pod that trained, and its report; the newest where there are several."""
     for pod in newest_first(pods):
         report = reports.report(pod_status.terminated(pod, CONTAINER))
-        if report is not None and report.result in _TRAINED:
+        if report is not None and report.result in TRAINED:
             return pod, report
     return None
 
@@ -93,7 +94,10 @@ def _completed(
             "the trainer's report lacks number, inputDigest, artifact or detailsDigest",
             finished,
         )
-    details = reports.details(log, report.details_digest) if log is not None else None
+    try:
+        details = reports.details(log, report.details_digest) if log is not None else None
+    except BadReportError as error:
+        return Outcome("Failed", "ReportInvalid", str(error), finished)
     if details is None:
         return None if early else _lost(job, finished)
     trained = Trained(
@@ -105,7 +109,7 @@ def _completed(
         details=details,
         image=pod_status.image_id(pod, CONTAINER),
     )
-    return Outcome(_TRAINED[report.result], report.reason, report.message, finished, trained)
+    return Outcome(TRAINED[report.result], report.reason, report.message, finished, trained)
 
 
 def _failed(job: Object, pods: Sequence[Object], ended: Ending, *, early: bool) -> Outcome | None:

@@ -30,11 +30,14 @@ def newest_run(status: TrainingJobStatus, jobs: list[Object]) -> Run | None:
     )
 
 
-def needs_run(run: Run | None, history: Sequence[RunRecord], *, digest: str, generation: int) -> bool:
+def needs_run(
+    run: Run | None, history: Sequence[RunRecord], *, digest: str, generation: int, version_gone: bool
+) -> bool:
     """Whether another run has to start, once nothing hinders it; never while one is under way.
 
     A failed run is tried again when the spec changes in any way: what made it fail may be an operational field,
-    such as its memory.
+    such as its memory. Where the version that it ended with was deleted, another one finds it in the store and
+    registers it again; should that one fail, it is a failed run like any other.
     """
     if run is None:
         return True
@@ -46,7 +49,7 @@ def needs_run(run: Run | None, history: Sequence[RunRecord], *, digest: str, gen
         return run.generation != generation
     if run.result == "Lost":
         return lost_in_a_row(history) < MOST_LOST or run.generation != generation
-    return False
+    return version_gone
 
 
 def lost_in_a_row(history: Sequence[RunRecord]) -> int:

@@ -8,6 +8,7 @@ from redstart.api.v1alpha1.training_job import Run, RunRecord, TrainingJobStatus
 from redstart.controllers.conditions import Condition, false, true, written
 from redstart.controllers.training_job.desired import Plan, State
 from redstart.controllers.training_job.observe import Observed
+from redstart.controllers.training_job.outcome import TRAINED
 
 Object = dict[str, Any]
 
@@ -77,7 +78,11 @@ def _complete(observed: Observed, run: Run | None) -> Condition:
     """Whether there is a version for the spec as it is, passed by its gates or not."""
     if run is None or run.spec_digest != observed.digest:
         return false("Complete", "NotTrained", "this spec has not been trained yet")
-    if run.result in ("Succeeded", "Rejected", "SameInputs"):
+    if run.result in TRAINED and observed.version_gone:
+        return false(
+            "Complete", "VersionDeleted", f"ModelVersion {observed.status.latest_version} was deleted"
+        )
+    if run.result in TRAINED:
         return true("Complete", run.result, f"run {run.number} ended with a version")
     if run.result is None:
         return false("Complete", "UnderWay", f"run {run.number} has not ended")

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from redstart.api.v1alpha1 import API_VERSION, ModelVersionSpec
 from redstart.api.v1alpha1.common import SecretRef
 from redstart.controllers.pods import owner_label
+from redstart.controllers.reports import BadReportError
 from redstart.controllers.storage import Problem
 from redstart.controllers.training_job.job import MODEL_LABEL, number_of
 from redstart.controllers.training_job.outcome import Trained
@@ -33,10 +34,6 @@ class Registration:
     name: str
     create: Object | None = None
     update: Object | None = None
-
-
-class BadReportError(Exception):
-    """The details of a run do not fit into a ModelVersion; the message says which field."""
 
 
 def version_name(model: str, number: int) -> str:
@@ -125,11 +122,7 @@ def _version(job: Object, trained: Trained, secret: SecretRef | None, parent: st
             }
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadReportError(
-            f"the trainer's report does not fit a ModelVersion: spec.{where}: {first['msg']}"
-        ) from error
+        raise BadReportError.of(error, "the trainer's report does not fit a ModelVersion", "spec") from error
     return {
         "apiVersion": API_VERSION,
         "kind": "ModelVersion",

@@ -56,6 +56,13 @@ OUTCOMES: dict[str, tuple[Object, list[Object], str | None, tuple[str, str] | No
         ("Verified", "Verified"),
         "all 256 rows match",
     ),
+    "its log does not fit, and the Job's success is enough": (
+        COMPLETE,
+        [verified(VERIFIED | {"detailsDigest": sha("[]")})],
+        "[]",
+        ("Verified", "Verified"),
+        "all 256 rows match",
+    ),
     "the artifact is another": (
         FAILED,
         [failed("fetch", 3, fault("DigestMismatch", "manifest.json has sha256:b"))],

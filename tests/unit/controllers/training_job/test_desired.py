@@ -133,6 +133,22 @@ BEFORE: dict[str, tuple[Observed, str, list[str], str]] = {
         ["create ConfigMap iris-run-2", "create Job iris-run-2"],
         "run 2",
     ),
+    "a deleted version is registered again by another run": (
+        observed(
+            run=run_of(JOB, result="Succeeded"),
+            status=TrainingJobStatus(run=run_of(JOB, result="Succeeded"), latest_version="iris-v3"),
+            version_gone=True,
+        ),
+        "Pending Reconciling Starting",
+        ["create ConfigMap iris-run-2", "create Job iris-run-2"],
+        "run 2 is starting, because ModelVersion iris-v3 was deleted",
+    ),
+    "a deleted version waits while it is suspended": (
+        observed(SUSPENDED, run_of(JOB, result="Succeeded"), version_gone=True),
+        "Suspended Waiting Suspended",
+        [],
+        "nothing is started while spec.suspend is true",
+    ),
     "a lost run waits before it is tried again": (
         observed(
             run=run_of(JOB, result="Lost"),

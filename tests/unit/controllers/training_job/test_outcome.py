@@ -22,6 +22,7 @@ from redstart.controllers.training_job.outcome import outcome, reported
 
 JOB = run_job()
 LOG = details_line()
+BAD_LOG = details_line(importance=[{"feature": "", "value": 0.3}])
 
 
 def trained(**changes: Any) -> Object:
@@ -85,6 +86,13 @@ OUTCOMES: dict[str, tuple[Object, list[Object], str | None, tuple[str, str] | No
         LOG,
         ("Failed", "ReportInvalid"),
         "lacks number, inputDigest, artifact or detailsDigest",
+    ),
+    "its details do not fit, which no other try would mend": (
+        COMPLETE,
+        [trained(detailsDigest=sha(BAD_LOG))],
+        BAD_LOG,
+        ("Failed", "ReportInvalid"),
+        "details.importance.0.feature",
     ),
     "the data break an expectation": (
         RULED,

@@ -64,7 +64,12 @@ NEEDS: dict[str, tuple[Run | None, list[RunRecord], int, bool]] = {
 
 @pytest.mark.parametrize(("newest", "history", "generation", "wanted"), NEEDS.values(), ids=NEEDS.keys())
 def test_needs_run(newest: Run | None, history: list[RunRecord], generation: int, wanted: bool) -> None:
-    assert needs_run(newest, history, digest=DIGEST, generation=generation) is wanted
+    assert needs_run(newest, history, digest=DIGEST, generation=generation, version_gone=False) is wanted
+
+
+@pytest.mark.parametrize("result", ["Succeeded", "Rejected", "SameInputs"])
+def test_a_run_whose_version_was_deleted_is_followed_by_another(result: str) -> None:
+    assert needs_run(run(result), [], digest=DIGEST, generation=1, version_gone=True)
 
 
 CHANGES: dict[str, tuple[Any, dict[str, str], bool]] = {

@@ -79,6 +79,18 @@ def test_a_changed_spec_is_not_complete() -> None:
     assert conditions["Complete"] == ("False", "NotTrained")
 
 
+def test_without_its_version_a_run_is_not_complete() -> None:
+    owner = training_job(training_spec(suspend=True), generation=2)
+    run = run_of(run_job(1), result="Succeeded")
+    told_before = TrainingJobStatus(run=run, latest_version="iris-v3")
+    _, conditions = told(observed(owner, run, status=told_before, version_gone=True))
+    assert conditions == {
+        "Ready": ("False", "Suspended"),
+        "Complete": ("False", "VersionDeleted"),
+        "Suspended": ("True", "Suspended"),
+    }
+
+
 def test_history_keeps_ten_runs_and_each_once() -> None:
     history = [RunRecord(number=n, result="Failed", reason="R") for n in range(1, 11)][::-1]
     run = run_of(run_job(11))

@@ -10,10 +10,10 @@ from tests.unit.controllers.objects import DETAILS, GATE_FAILED, GATE_PASSED, mo
 from tests.unit.controllers.training_job.cluster_objects import run_job
 
 from redstart.api.v1alpha1.common import SecretRef
-from redstart.controllers.reports import Details, ReportedArtifact
+from redstart.controllers.reports import BadReportError, Details, ReportedArtifact
 from redstart.controllers.storage import Problem
 from redstart.controllers.training_job.outcome import Trained
-from redstart.controllers.training_job.version import BadReportError, Registration, registration
+from redstart.controllers.training_job.version import Registration, registration
 
 JOB = run_job(3)
 

@@ -1,0 +1,45 @@
+"""Digests: what is the same training, and what is another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.trainer.specs import spec
+
+from redstart.api.v1alpha1.digest import changed_fields, digest, training_fields
+
+PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "parameters in another order are the same": (
+        {"n_estimators": 200, "max_depth": 3},
+        {"max_depth": 3, "n_estimators": 200},
+        True,
+    ),
+    "a parameter that is null is not one that is absent": (
+        {"n_estimators": 200},
+        {"n_estimators": 200, "max_features": None},
+        False,
+    ),
+    "one feature is not all of them": ({"max_features": 1}, {"max_features": 1.0}, False),
+    "a number is not its text": ({"max_features": 1}, {"max_features": "1"}, False),
+    "nulls and fractions count within a parameter too": (
+        {"class_weight": {"0": 1, "1": None}},
+        {"class_weight": {"0": 1}},
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "same"), PAIRS.values(), ids=PAIRS.keys())
+def test_parameters(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
+    specs = [spec(algorithm__parameters=parameters) for parameters in (one, other)]
+    trained, whole = (
+        [digest(fields(each)) for each in specs]
+        for fields in (training_fields, lambda each: changed_fields(each, without=frozenset()))
+    )
+    assert (trained[0] == trained[1]) is same
+    assert (whole[0] == whole[1]) is same
+
+
+def test_elsewhere_whole_numbers_and_fractions_are_the_same_and_null_is_absent() -> None:
+    assert digest({"a": 2.0, "b": None, "c": [1.0]}) == digest({"c": [1], "a": 2})
