@@ -2,7 +2,8 @@
 CACHE ?= $(or $(REDSTART_CACHE),$(HOME)/.cache/redstart)
 UV ?= $(or $(shell command -v uv),$(CACHE)/uv/bin/uv)
 PYTHON := .venv/bin/python
-PROGRAMS = $$($(PYTHON) -m tests.cluster.programs helm kubectl)
+HELM = $$($(PYTHON) -m tests.cluster.programs helm)
+KUBECTL = $$($(PYTHON) -m tests.cluster.programs kubectl)
 export KUBECONFIG := $(CURDIR)/.cluster/kubeconfig
 
 .PHONY: help
@@ -21,12 +22,12 @@ images: cluster ## build the images that changed and give them to the cluster
 
 .PHONY: generate install
 generate: .venv/synced ## write the CRDs, and the kustomize manifests from the Helm chart
-	$(PYTHON) manifests/generate.py $(PROGRAMS)/helm
+	$(PYTHON) manifests/generate.py $(HELM)
 
 # The images keep their tag: the annotation restarts the operator when its source has changed.
 install: .venv/synced ## install the operator with Helm, from the images of this machine
-	$(PROGRAMS)/kubectl apply --filename manifests/operator/namespace.yaml
-	$(PROGRAMS)/helm upgrade --install redstart charts/redstart --namespace redstart-system \
+	$(KUBECTL) apply --filename manifests/operator/namespace.yaml
+	$(HELM) upgrade --install redstart charts/redstart --namespace redstart-system \
 	  --reset-values --values charts/redstart/values-dev.yaml \
 	  --set podAnnotations.source=$$(cat $$(find operator/redstart -name '*.py' | sort) | sha256sum | head -c 12) \
 	  --wait --timeout 5m

@@ -2,10 +2,11 @@
 
 import argparse
 import shlex
+import shutil
 
 from tests.cluster import images, kind, native
 from tests.cluster.kind import REPOSITORY
-from tests.cluster.programs import directory
+from tests.cluster.programs import program
 
 KUBECONFIG = REPOSITORY / ".cluster" / "kubeconfig"
 
@@ -34,8 +35,10 @@ def status() -> None:
 def env() -> None:
     """print shell commands that select the cluster and its kubectl and helm: eval "$(... env)" """
     print(f"export KUBECONFIG={shlex.quote(str(KUBECONFIG))}")
-    if not kind.available():
-        print(f"export PATH={shlex.quote(str(directory('kubectl', 'helm')))}:$PATH")
+    found = [program(name) for name in ("kubectl", "helm")]
+    folders = dict.fromkeys(str(each.parent) for each in found if str(each) != shutil.which(each.name))
+    if folders:
+        print(f"export PATH={shlex.quote(':'.join(folders))}:$PATH")
 
 
 def build_images() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.cluster import kind, native
 from tests.cluster.commands import run, timed
+from tests.cluster.files import write_atomically
 from tests.cluster.kind import REPOSITORY
 from tests.cluster.machine import IMAGES, require
 from tests.cluster.programs import cache, directory, locked
@@ -104,7 +105,7 @@ def build_for_native(image: Image, base: str) -> None:
     digest = image.digest(base)
     found = run(native.ctr("images", "ls", f'name=={image.reference},labels."{LABEL}"=={digest}', "--quiet"))
     if image.reference in found.split():
-        print(f"{image.reference}: up to date")
+        print(f"{image.reference}: {size(image) or 'size unknown'}, up to date")
         return
     with timed(f"{image.reference} built"):
         buildah(
@@ -114,7 +115,12 @@ def build_for_native(image: Image, base: str) -> None:
     with timed(f"{image.reference} imported"):
         import_layers(image)
         run(native.ctr("images", "label", image.reference, f"{LABEL}={digest}"))
-    print(f"{image.reference}: {buildah('images', '--format={{.Size}}', image.reference).strip()}")
+    print(f"{image.reference}: {size(image)}")
+
+
+def size(image: Image) -> str:
+    """What buildah keeps of it, all layers unpacked; empty where its storage was deleted since."""
+    return buildah("images", "--format={{.Size}}", "--filter", f"reference={image.reference}").strip()
 
 
 def import_layers(image: Image) -> None:
@@ -129,7 +135,7 @@ def import_layers(image: Image) -> None:
     index = json.loads((layout / "index.json").read_text())
     # A copy leaves the former image of this name in the index, without the name.
     index["manifests"] = [entry for entry in index["manifests"] if title in entry.get("annotations", {})]
-    (layout / "index.json").write_text(json.dumps(index))
+    write_atomically(layout / "index.json", json.dumps(index).encode())
     wanted: dict[str, set[str]] = {}
     for entry in index["manifests"]:
         manifest = json.loads(blob(layout, entry["digest"]).read_text())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from tests.cluster.files import write_atomically
 from tests.cluster.flags import DNS_ADDRESS, POD_NETWORK, Identities
 from tests.cluster.processes import descendants, kill, with_argument
 
@@ -221,5 +222,5 @@ def _configuration(path: Path, text: str) -> Path:
     line differs, and kube-proxy ends by itself when its file is touched."""
     named = path.with_stem(f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
     if not named.exists():
-        named.write_text(text)
+        write_atomically(named, text.encode())
     return named

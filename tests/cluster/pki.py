@@ -11,7 +11,10 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.cluster.files import write_atomically
 
 LIFETIME = timedelta(days=3650)
 
@@ -25,12 +28,12 @@ class KeyPair:
 
 
 class Authority:
-    """A certificate authority in `folder`: `<name>.crt` and `<name>.key`, made on first use."""
+    """A certificate authority in `folder`: `<name>.crt` and `<name>.key`, made where they are not both whole."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.pair = KeyPair(folder / f"{name}.crt", folder / f"{name}.key")
-        if not (self.pair.certificate.exists() and self.pair.key.exists()):
-            folder.mkdir(parents=True, exist_ok=True)
+        kept = _kept(self.pair)
+        if kept is None:
             key = ec.generate_private_key(ec.SECP256R1())
             subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
             usage = x509.KeyUsage(
@@ -45,10 +48,8 @@ class Authority:
                 .sign(key, hashes.SHA256())
             )
             _write(self.pair, certificate, key)
-        self._certificate = x509.load_pem_x509_certificate(self.pair.certificate.read_bytes())
-        loaded = serialization.load_pem_private_key(self.pair.key.read_bytes(), password=None)
-        assert isinstance(loaded, ec.EllipticCurvePrivateKey)
-        self._key = loaded
+            kept = certificate, key
+        self._certificate, self._key = kept
 
     def issue(self, name: str, user: str, groups: Iterable[str] = (), hosts: Iterable[str] = ()) -> KeyPair:
         """A certificate for both ends of TLS: `user` and `groups` as Kubernetes reads them from the
@@ -75,26 +76,28 @@ class Authority:
         return pair
 
     def _holds(self, pair: KeyPair, subject: x509.Name, names: x509.SubjectAlternativeName) -> bool:
-        if not (pair.certificate.exists() and pair.key.exists()):
+        kept = _kept(pair)
+        if kept is None:
             return False
-        kept = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
+        certificate, _ = kept
         try:
-            kept.verify_directly_issued_by(self._certificate)
+            certificate.verify_directly_issued_by(self._certificate)
         except Exception:  # whatever is wrong with it, it is of no use
             return False
-        kept_names = kept.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        return kept.subject == subject and kept_names == names
+        kept_names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return certificate.subject == subject and kept_names == names
 
 
 def signing_key(folder: Path, name: str) -> tuple[Path, Path]:
     """The public and the private file of a key that signs ServiceAccount tokens."""
     public, private = folder / f"{name}.pub", folder / f"{name}.key"
-    if not (public.exists() and private.exists()):
-        folder.mkdir(parents=True, exist_ok=True)
+    key = _kept_key(private)
+    if key is None:
         key = ec.generate_private_key(ec.SECP256R1())
         _write_key(private, key)
-        form = serialization.PublicFormat.SubjectPublicKeyInfo
-        public.write_bytes(key.public_key().public_bytes(serialization.Encoding.PEM, form))
+    content = _public(key.public_key(), serialization.Encoding.PEM)
+    if not public.exists() or public.read_bytes() != content:
+        write_atomically(public, content)
     return public, private
 
 
@@ -127,9 +130,7 @@ def kubeconfig(path: Path, url: str, authority: KeyPair, user: KeyPair) -> Path:
     }
     text = yaml.safe_dump(content, sort_keys=False)
     if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(text)
+        write_atomically(path, text.encode(), mode=0o600)
     return path
 
 
@@ -155,17 +156,41 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
+def _kept(pair: KeyPair) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
+    """What the files hold, or None where one is missing, is not whole, or is not of the other: both are written one
+    after the other, and whoever writes them may be ended in between.
+    """
+    key = _kept_key(pair.key)
+    try:
+        certificate = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    if key is None or _public(key.public_key()) != _public(certificate.public_key()):
+        return None
+    return certificate, key
+
+
+def _kept_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (FileNotFoundError, ValueError):
+        return None
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
+def _public(
+    key: CertificatePublicKeyTypes, encoding: serialization.Encoding = serialization.Encoding.DER
+) -> bytes:
+    return key.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 def _write(pair: KeyPair, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
     _write_key(pair.key, key)
-    pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    write_atomically(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+    content = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    write_atomically(path, content, mode=0o600)

@@ -155,10 +155,11 @@ def install(programs: list[Program], build_cache: Path) -> None:
 
 
 def main() -> None:
-    """Build what is missing and print the folder."""
+    """Build what is missing and print where it is: one program, or the folder of all."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.programs", description=main.__doc__)
-    parser.add_argument("names", nargs="*", help="only these programs")
-    print(directory(*parser.parse_args().names))
+    parser.add_argument("name", nargs="?", help="only this program; the machine's own where Go is not there")
+    name = parser.parse_args().name
+    print(program(name) if name else directory())
 
 
 if __name__ == "__main__":

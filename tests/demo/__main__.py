@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 def main() -> int:
     """Tell the story; 0 done, 1 failed, 130 interrupted."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not KUBECONFIG.exists():
         console.print(
             f"There is no cluster: {KUBECONFIG} does not exist. `make demo` starts one.", soft_wrap=True

@@ -186,11 +186,8 @@ class Story:
             if ended["result"] != "Promoted":
                 raise DemoError(f"{version} was not promoted: {ended['reason']}: {ended['message']}")
             weights = " → ".join(f"{step['weight']} %" for step in resources.STEPS)
-            (evidence,) = ended["evidence"]
-            phase.detail = (
-                f"{weights}, as good as stable: evidence {short(evidence['passEvidence'])} ≥ "
-                f"{short(evidence['passNeeded'])}"
-            )
+            told = why(ended, "passEvidence", "passNeeded", "that it is as good as stable")
+            phase.detail = f"{weights}: {told}"
         with self._phase(PROMOTE) as phase:
             phase.detail = f"{version} takes all traffic"
             self._until(self._alone, "the rollout to be over")
@@ -223,8 +220,7 @@ class Story:
                 raise DemoError(
                     f"{version} fails, and was not rolled back: {ended['reason']}: {ended['message']}"
                 )
-            (evidence,) = ended["evidence"]
-            told = f"evidence {short(evidence['evidence'])} ≥ {short(evidence['needed'])} against {version}"
+            told = why(ended, "evidence", "needed", f"against {version}")
             phase.detail = f"{stable} serves all traffic; {told}; its pods go"
             self._until(self._alone, "the canary to be gone")
             serving = self._status()["stable"]["version"]
@@ -340,6 +336,16 @@ class Story:
             return eventually(patient, what, patience=patience)
         except AssertionError as error:
             raise DemoError(str(error)) from error
+
+
+def why(ended: Object, evidence: str, needed: str, meaning: str) -> str:
+    """What decided a rollout: evidence that suffices, or else its reason, such as what the pods reported."""
+    told = [
+        f"evidence {short(line[evidence])} ≥ {short(line[needed])} {meaning}"
+        for line in ended.get("evidence", [])
+        if line[evidence] >= line[needed]
+    ]
+    return ", ".join(told) or f"{ended['reason']}: {ended['message']}"
 
 
 def _progress(status: Object) -> str:

@@ -172,10 +172,10 @@ def outcome(found: Outcome, seconds: float) -> RenderableType:
     )
     if not failed:
         table.add_row("answered by stable before a client saw it", f"{found.canary.errors:,}")
-    (evidence,) = found.rollout["evidence"]
-    table.add_row(
-        "evidence against it / needed", f"{number(evidence['evidence'])} / {number(evidence['needed'])}"
-    )
+    for evidence in found.rollout.get("evidence", []):
+        table.add_row(
+            "evidence against it / needed", f"{number(evidence['evidence'])} / {number(evidence['needed'])}"
+        )
     table.add_row(
         "first failing response to weight 0 in force",
         Text(f"{found.detection.at_most:.2f} s", style=f"bold {GOOD}"),

@@ -156,11 +156,11 @@ def run(arguments: Sequence[str]) -> int:
     except CliError as error:
         from rich.console import Console  # noqa: PLC0415
 
-        console = Console(stderr=True, soft_wrap=True, highlight=False)
+        console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
         console.print("Error:", style="bold red", end=" ")
-        console.print(str(error), markup=False)
+        console.print(str(error))
         if error.mend:
-            console.print(error.mend, markup=False)
+            console.print(error.mend)
         return 1
     except BrokenPipeError:
         # The reader of our output has left, as `head` does; nothing may be written any more.

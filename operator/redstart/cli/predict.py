@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from redstart.cli import kinds
 from redstart.cli import rows as given
@@ -59,14 +60,19 @@ def predict(
             "no rows were given", """Use --row '{"torque": 40}', --file rows.csv, or pipe rows in."""
         )
     wanted = given.typed(rows)
-    ask = _by_url(url, timeout) if url else _by_service(str(name), namespace, context, timeout)
+    if url:
+        whom = url.rstrip("/").removesuffix("/predict")
+        ask = _by_url(whom, timeout)
+    else:
+        whom = f'InferenceService "{name}"'
+        ask = _by_service(str(name), namespace, context, timeout)
     described = describe(ask)
     if not rows:
         properties = described.inputs if described else None
         wanted, left_out = given.known_only(given.read(file, properties), properties)
         if left_out:
             print(f"left out, being no inputs of the model: {', '.join(left_out)}", file=sys.stderr)
-    answers = answered(ask, wanted)
+    answers = answered(ask, wanted, whom)
     if as_json:
         print(json.dumps(answers, indent=2))
     else:
@@ -88,25 +94,46 @@ def describe(ask: Ask) -> Description | None:
         return None
 
 
-def answered(ask: Ask, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """One answer for each row: prediction, probabilities where there are any, model and version."""
+def answered(ask: Ask, rows: Sequence[Row], whom: str) -> list[dict[str, Any]]:
+    """One answer for each row: prediction, probabilities where there are any, model and version.
+
+    Raises:
+        CliError: a row was refused, or what `whom` answers is not a model's answer.
+    """
     answers: list[dict[str, Any]] = []
     for start in range(0, len(rows), CHUNK):
+        piece = rows[start : start + CHUNK]
         try:
-            answer = json.loads(ask("POST", "/predict", {"rows": rows[start : start + CHUNK]}))
+            content = ask("POST", "/predict", {"rows": piece})
         except RefusedError as refused:
             raise _explained(refused, start) from refused
-        common = {key: answer[key] for key in ("model", "version") if key in answer}
-        for index, prediction in enumerate(answer["prediction"]):
-            probable = {"probabilities": answer["probabilities"][index]} if "probabilities" in answer else {}
-            answers.append({"prediction": prediction, **probable, **common})
+        try:
+            answers += _for_each(json.loads(content), len(piece))
+        except (ValueError, TypeError) as error:
+            raise CliError(
+                f"{whom} answers, but not as a model does",
+                "Is it the address of a server or a router of an InferenceService?",
+            ) from error
     return answers
+
+
+def _for_each(answer: Any, rows: int) -> list[dict[str, Any]]:
+    """The answer to so many rows, row by row. ValueError or TypeError where it is none."""
+    common = {key: answer[key] for key in ("model", "version") if key in answer}
+    columns = {key: answer[key] for key in ("prediction", "probabilities") if key in answer}
+    lines = [dict(zip(columns, line, strict=True)) | common for line in zip(*columns.values(), strict=True)]
+    if "prediction" not in columns or len(lines) != rows:
+        raise ValueError(f"{len(lines)} predictions for {rows} rows")
+    return lines
 
 
 def table(
     rows: Sequence[Row], answers: Sequence[Mapping[str, Any]], classes: Sequence[Any], width: int
 ) -> Table:
-    """The answers, with as many inputs before them as fit into `width` columns."""
+    """The answers, with as many inputs before them as fit into `width` columns.
+
+    Names and values are Text: in a plain string rich would read `[rpm]` as a style.
+    """
     probable = any("probabilities" in answer for answer in answers)
     told = {"prediction": [_shown(answer["prediction"]) for answer in answers]}
     for index, label in enumerate(classes if probable else ()):
@@ -121,12 +148,13 @@ def table(
         if left < 0:
             break
         columns[name] = cells
-        result.add_column(name, justify="right", style="dim", no_wrap=True)
+        result.add_column(Text(name), justify="right", style="dim", no_wrap=True)
     for name in told:
         style = "bold" if name == "prediction" else ""
-        result.add_column(name, justify="left" if name == "version" else "right", style=style, no_wrap=True)
+        justify: Literal["left", "right"] = "left" if name == "version" else "right"
+        result.add_column(Text(name), justify=justify, style=style, no_wrap=True)
     for line in zip(*columns.values(), *told.values(), strict=True):
-        result.add_row(*line)
+        result.add_row(*map(Text, line))
     return result
 
 
@@ -148,8 +176,11 @@ def _explained(refused: RefusedError, first: int) -> CliError:
     except (ValueError, KeyError, TypeError):
         return CliError(f"the model did not answer: {refused.message}")
     if refused.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
-        where = f"row {first + row + 1} was refused: " if isinstance(row, int) else "the rows were refused: "
-        return CliError(where + message)
+        if not isinstance(row, int):
+            return CliError(f"the rows were refused: {message}")
+        # The server counts within the piece that it got.
+        told = message.removeprefix(f"rows[{row}].").removeprefix(f"rows[{row}]: ")
+        return CliError(f"row {first + row + 1} was refused: {told}")
     return CliError(f"the model did not answer: {message}")
 
 
@@ -189,14 +220,16 @@ def _through_proxy(connection: Connection, refused: RefusedError, namespace: str
     return CliError(f'InferenceService "{name}" did not answer: {refused.message}')
 
 
-def _by_url(url: str, timeout: float) -> Ask:
+def _by_url(base: str, timeout: float) -> Ask:
     import httpx  # noqa: PLC0415
 
-    base = url.rstrip("/").removesuffix("/predict")
+    headers = {"Content-Type": "application/json"}
 
     def ask(method: str, path: str, body: Any) -> bytes:
+        # Encoded here: httpx raises for half a surrogate pair, which the server refuses in a sentence.
+        content = None if body is None else json.dumps(body)
         try:
-            answer = httpx.request(method, base + path, json=body, timeout=timeout)
+            answer = httpx.request(method, base + path, content=content, headers=headers, timeout=timeout)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise CliError(f"{base} does not answer: {error}") from error
         if not answer.is_success:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ def typed(texts: Sequence[str]) -> list[Row]:
     rows = []
     for text in texts:
         try:
-            row = json.loads(text)
+            row = _loads(text)
         except ValueError as error:
             raise CliError(
                 f"--row {text!r} is not JSON: {error}", """Write it as --row '{"torque": 40}'."""
@@ -44,22 +45,16 @@ def read(file: Path | None, properties: Mapping[str, Any] | None) -> list[Row]:
     Raises:
         CliError: it cannot be read, or holds no rows.
     """
-    name = "standard input" if file is None or str(file) == "-" else str(file)
+    if file is not None and str(file) == "-":
+        file = None
+    name, ending = ("standard input", "") if file is None else (str(file), file.suffix)
+    if ending not in (".json", ".jsonl", ".ndjson", ".csv", ""):
+        raise CliError(f"{name}: {ending} files are not read here", "Give a .json, .jsonl or .csv file.")
     try:
-        text = sys.stdin.read() if file is None or str(file) == "-" else file.read_text(encoding="utf-8-sig")
+        text = sys.stdin.read() if file is None else file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CliError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if (
-        file is not None
-        and file.suffix not in (".json", ".jsonl", ".ndjson", ".csv", "")
-        and str(file) != "-"
-    ):
-        raise CliError(f"{name}: {file.suffix} files are not read here", "Give a .json, .jsonl or .csv file.")
-    is_json = (
-        text.lstrip()[:1] in ("[", "{")
-        if file is None or file.suffix in ("", ".json")
-        else file.suffix != ".csv"
-    )
+    is_json = text.lstrip()[:1] in ("[", "{") if ending in ("", ".json") else ending != ".csv"
     rows = _from_json(text, name) if is_json else _from_csv(text, properties)
     if not rows:
         raise CliError(f"{name} holds no rows")
@@ -68,10 +63,10 @@ def read(file: Path | None, properties: Mapping[str, Any] | None) -> list[Row]:
 
 def _from_json(text: str, name: str) -> list[Row]:
     try:
-        content = json.loads(text)
+        content = _loads(text)
     except ValueError as whole:
         try:
-            content = [json.loads(line) for line in text.splitlines() if line.strip()]
+            content = [_loads(line) for line in text.splitlines() if line.strip()]
         except ValueError:
             raise CliError(f"{name} is not JSON: {whole}") from whole
     if isinstance(content, dict):
@@ -98,9 +93,21 @@ def _cell(text: str | None, described: Mapping[str, Any] | None) -> Any:
     if described is not None and "string" in described["type"]:
         return text
     try:
-        return float(text)
+        return _number(text)
     except ValueError:
         return text
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, parse_float=_number, parse_constant=_number)
+
+
+def _number(text: str) -> float | str | None:
+    """NaN, which JSON has no word for, is missing; an infinity stays text, for the server to refuse by name."""
+    value = float(text)
+    if math.isnan(value):
+        return None
+    return text if math.isinf(value) else value
 
 
 def known_only(rows: Sequence[Row], properties: Mapping[str, Any] | None) -> tuple[list[Row], list[str]]:

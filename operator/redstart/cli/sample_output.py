@@ -45,4 +45,4 @@ def make(
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        raise CliError(f"{output} cannot be written: {error.strerror}") from error
+        raise CliError(f"{output} cannot be written: {error.strerror or error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -83,15 +84,22 @@ def _follow(
     look: Callable[[], tuple[Object, list[Object] | None]],
     printed: Callable[[Object, Sequence[Object] | None], str],
 ) -> None:
-    """Prints the object now and after each change."""
-    last: tuple[str, int] | None = None
+    """Prints the object now and after each change. A cluster that stops answering is told once, and asked again."""
+    found, events = look()
+    last: Object | None = None
+    trouble = ""
     while True:
-        found, events = look()
-        state = (found["metadata"]["resourceVersion"], len(events or []))
-        if state != last:
+        if (state := document(found, events)) != last:
             print(printed(found, events), flush=True)
             last = state
         time.sleep(INTERVAL)
+        try:
+            found, events = look()
+            trouble = ""
+        except CliError as error:
+            if str(error) != trouble:
+                trouble = str(error)
+                print(f"{trouble}; asking again", file=sys.stderr, flush=True)
 
 
 def _plain(console: Console, tree: Tree) -> str:

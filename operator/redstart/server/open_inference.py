@@ -14,7 +14,16 @@ import msgspec
 
 from redstart.artifacts.manifest import Input, Label, Manifest
 from redstart.server.inference import Answers
-from redstart.server.rows import ArrayBuilder, InputError, Rows, check_count, expected, not_json, value_type
+from redstart.server.rows import (
+    ArrayBuilder,
+    InputError,
+    Rows,
+    check_count,
+    expected,
+    not_json,
+    path_of,
+    value_type,
+)
 
 _NUMBERS = {
     "BOOL",
@@ -149,7 +158,7 @@ class OpenInference:
                     )
                 columns[feature.name] = [None] * count
         rows = list(zip(*(columns[feature.name] for feature in self._manifest.inputs), strict=True))
-        return Decoded(request, Rows(self._arrays.build(rows), single=False))
+        return Decoded(request, Rows(self._arrays.build(rows, "inputs"), single=False))
 
     def encode(self, request: InferRequest, answers: Answers) -> bytes:
         """Write the answer to a request."""
@@ -200,7 +209,7 @@ class OpenInference:
             wrong = f"got {got.group(1)}" if got else "the number is too large"
             raise InputError(
                 422,
-                f"inputs: {feature.name}[{row}]: expected {expected(feature)}, {wrong}",
+                f"{path_of('inputs', row, feature.name)}: expected {expected(feature)}, {wrong}",
                 row=row,
                 field=feature.name,
             ) from None

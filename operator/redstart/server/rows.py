@@ -94,7 +94,8 @@ class RowDecoder:
         single = request.features is not msgspec.UNSET
         rows: list[Any] = [request.features] if single else given[0]
         check_count(len(rows))
-        return Rows(self._arrays.build([self._astuple(row) for row in rows]), single)
+        kind = "features" if single else "rows" if request.rows is not msgspec.UNSET else "instances"
+        return Rows(self._arrays.build([self._astuple(row) for row in rows], kind), single)
 
     def _explain(self, message: str) -> InputError:
         located = _LOCATED.match(message)
@@ -109,25 +110,27 @@ class RowDecoder:
         if row is None:
             return InputError(400, f"{kind}: {what}")
         feature = self._feature(kind, place)
-        name = f"{kind}[{row}]" if kind != "features" else kind
         if feature is not None:
-            return InputError(
-                422, _mismatch(f"{name}.{feature.name}", feature, what), row=row, field=feature.name
-            )
+            place = path_of(kind, row, feature.name)
+            return InputError(422, _mismatch(place, feature, what), row=row, field=feature.name)
         if field := re.search(r"required field `(.*)`", what, re.DOTALL):
             missing = self._feature("rows", field.group(1))
             wanted = f"; expected {expected(missing)}" if missing else ""
             return InputError(
-                422, f"{name}.{field.group(1)}: is required{wanted}", row=row, field=field.group(1)
+                422,
+                f"{path_of(kind, row, field.group(1))}: is required{wanted}",
+                row=row,
+                field=field.group(1),
             )
         if field := re.search(r"unknown field `(.*)`", what, re.DOTALL):
             known = ", ".join(feature.name for feature in self._inputs[:20])
             return InputError(
                 422,
-                f"{name}.{field.group(1)}: is no input of the model; its inputs are {known}",
+                f"{path_of(kind, row, field.group(1))}: is no input of the model; its inputs are {known}",
                 row=row,
                 field=field.group(1),
             )
+        name = kind if kind == "features" else f"{kind}[{row}]"
         if "length" in what:
             names = ", ".join(feature.name for feature in self._inputs[:20])
             return InputError(
@@ -140,6 +143,16 @@ class RowDecoder:
             return next((feature for feature in self._inputs if feature.name == place), None)
         index = int(place) if place.isdigit() else len(self._inputs)
         return self._inputs[index] if index < len(self._inputs) else None
+
+
+def path_of(kind: str, row: int, field: str) -> str:
+    """A value by the client's own path to it; `kind` is rows, instances, features, or inputs (of V2)."""
+    match kind:
+        case "features":
+            return f"features.{field}"
+        case "inputs":
+            return f"inputs: {field}[{row}]"
+    return f"{kind}[{row}].{field}"
 
 
 def _place(kind: str, rest: str) -> tuple[int | None, str]:
@@ -216,8 +229,8 @@ class ArrayBuilder:
             columns = [names.index(name) for name in tensor.features]
             self._tensors.append((_DTYPES[tensor.type], _picker(columns, len(names)), features))
 
-    def build(self, rows: Sequence[tuple[Any, ...]]) -> list[NDArray[Any]]:
-        """One array of shape [rows, features] for each tensor.
+    def build(self, rows: Sequence[tuple[Any, ...]], kind: str) -> list[NDArray[Any]]:
+        """One array of shape [rows, features] for each tensor; `kind` is what the client sent, as in `path_of`.
 
         Raises:
             InputError: a category that the model does not take.
@@ -225,16 +238,16 @@ class ArrayBuilder:
         return [
             np.array([pick(row) for row in rows], dtype=dtype)
             if features is None
-            else self._strings([pick(row) for row in rows], features)
+            else self._strings([pick(row) for row in rows], features, kind)
             for dtype, pick, features in self._tensors
         ]
 
     @staticmethod
-    def _strings(rows: list[Sequence[Any]], features: list[Input]) -> NDArray[Any]:
+    def _strings(rows: list[Sequence[Any]], features: list[Input], kind: str) -> NDArray[Any]:
         array = np.empty((len(rows), len(features)), dtype=object)
         for index, row in enumerate(rows):
             for column, (value, feature) in enumerate(zip(row, features, strict=True)):
-                array[index, column] = category(value, feature, index)
+                array[index, column] = category(value, feature, kind, index)
         return array
 
 
@@ -246,7 +259,7 @@ def _picker(columns: list[int], width: int) -> Callable[[tuple[Any, ...]], Seque
     return itemgetter(*columns)
 
 
-def category(value: str | int | bool | None, feature: Input, row: int) -> str:
+def category(value: str | int | bool | None, feature: Input, kind: str, row: int) -> str:
     """The text of a category as the model knows it; "" is missing.
 
     Raises:
@@ -269,7 +282,7 @@ def category(value: str | int | bool | None, feature: Input, row: int) -> str:
         return text
     raise InputError(
         422,
-        f"rows[{row}].{feature.name}: expected {expected(feature)}, got {text[:100]!r}",
+        f"{path_of(kind, row, feature.name)}: expected {expected(feature)}, got {text[:100]!r}",
         row=row,
         field=feature.name,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.programs import directory
+from tests.cluster.programs import program
 from tests.integration.api import eventually
 
 NAMESPACE = "redstart-system"
@@ -21,14 +21,13 @@ class Cluster:
     """helm and kubectl for one API server."""
 
     def __init__(self, plane: ControlPlane) -> None:
-        self._programs = directory("helm", "kubectl")
         self._environment = os.environ | {"KUBECONFIG": str(plane.kubeconfig)}
 
     def run(
-        self, program: str, *arguments: str, given: Any = None, check: bool = True
+        self, name: str, *arguments: str, given: Any = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
-            [self._programs / program, *arguments],
+            [program(name), *arguments],
             env=self._environment,
             input=None if given is None else json.dumps(given),
             capture_output=True,

@@ -148,6 +148,10 @@ EVENTS = [
     event("2026-03-01T11:59:19Z", "Normal", "WeightRaised", "machine-failure-v3 gets 25 % of the requests"),
     event("2026-03-01T11:52:30Z", "Warning", "RolledBack", "machine-failure-v3 was rolled back: ErrorRate"),
 ]
+# What a terminal's library would read as styles and emojis is a user's text.
+MARKUP = [
+    event("2026-03-01T11:44:00Z", "Warning", "ColumnMissing", 'column "[/x]" is missing; there is ":x:"')
+]
 
 GATES = [
     {"metric": "f1", "value": 0.8312, "bound": 0.75, "direction": "AtLeast", "passed": True},
@@ -230,6 +234,7 @@ MODEL_VERSION = {
         },
         "inputs": [
             {"name": "torque", "type": "Number", "nullable": True},
+            {"name": "Rotational speed [rpm]", "type": "Number"},
             {"name": "product_type", "type": "Category", "values": ["L", "M", "H"]},
         ],
         "outputs": [
@@ -251,7 +256,11 @@ MODEL_VERSION = {
         "phase": "Ready",
         "verifiedDigest": DIGEST[2],
         "conditions": [condition("Ready", "True", "Verified", "the artifact answers its reference rows")],
-        "importance": [{"feature": "torque", "value": 0.31}, {"feature": "product_type", "value": 0.04}],
+        "importance": [
+            {"feature": "torque", "value": 0.31},
+            {"feature": "Rotational speed [rpm]", "value": 0.12},
+            {"feature": "product_type", "value": 0.04},
+        ],
         "serving": [{"inferenceService": "machine-failure", "role": "Stable"}],
         "quarantine": [
             {"inferenceService": "other", "reason": "ErrorRate", "at": "2026-03-01T11:52:30Z"},

@@ -1,9 +1,10 @@
 """Whole commands against an API server that answers from a table: what is printed, and the exit code."""
 
+import _thread
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from tests.unit.cli import objects
 
+from redstart.cli import status
 from redstart.cli.app import run
 
 ROOT = "/apis/redstart.dev/v1alpha1/namespaces/default"
@@ -23,6 +25,10 @@ def refusal(status: int, message: str) -> tuple[int, Any]:
     return status, {"kind": "Status", "apiVersion": "v1", "code": status, "message": message}
 
 
+NO_ANSWER = (0, None)
+"""The connection is closed instead."""
+
+
 class Server(ThreadingHTTPServer):
     """Answers by method and path; `answers` holds (status, body), `asked` every request's body."""
 
@@ -31,11 +37,26 @@ class Server(ThreadingHTTPServer):
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {
             ("GET", EVENTS): (200, {"items": objects.EVENTS})
         }
+        self.turns: dict[tuple[str, str], Iterator[tuple[int, Any]]] = {}
         self.asked: list[Any] = []
         self.authorization = ""
 
     def answer(self, path: str, body: Any, status: int = 200, method: str = "GET") -> None:
         self.answers[method, path] = (status, body)
+
+    def take_turns(self, path: str, answers: Sequence[tuple[int, Any]]) -> None:
+        """One answer after the other; the first request after the last one interrupts who asks, as Ctrl-C does."""
+        self.turns["GET", path] = iter(answers)
+
+    def next(self, method: str, path: str) -> tuple[int, Any]:
+        turns = self.turns.get((method, path))
+        if turns is None:
+            return self.answers.get((method, path), refusal(404, f"{path} not found"))
+        try:
+            return next(turns)
+        except StopIteration:
+            _thread.interrupt_main()
+            return NO_ANSWER
 
     @property
     def url(self) -> str:
@@ -49,9 +70,11 @@ class Handler(BaseHTTPRequestHandler):
         self.server.authorization = self.headers.get("Authorization", "")
         length = int(self.headers.get("Content-Length") or 0)
         self.server.asked.append(json.loads(self.rfile.read(length)) if length else None)
-        key = (self.command, self.path.partition("?")[0])
-        status, body = self.server.answers.get(key, refusal(404, f"{self.path} not found"))
-        content = json.dumps(body).encode()
+        status, body = self.server.next(self.command, self.path.partition("?")[0])
+        if not status:
+            self.close_connection = True
+            return
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -160,6 +183,75 @@ def test_events_that_may_not_be_read_are_said_to_be_so(
     assert "Events may not be read by you" in capsys.readouterr().out
 
 
+CHANGED = {**objects.IN_CANARY, "metadata": {**objects.IN_CANARY["metadata"], "resourceVersion": "11"}}
+COUNTED = [{**objects.EVENTS[0], "count": 2}, *objects.EVENTS[1:]]
+
+
+def watched(server: Server, services: Sequence[tuple[int, Any]], events: Sequence[tuple[int, Any]]) -> None:
+    server.take_turns(f"{ROOT}/inferenceservices/machine-failure", services)
+    server.take_turns(EVENTS, events)
+
+
+@pytest.mark.parametrize(
+    ("services", "events", "printed"),
+    [
+        pytest.param([objects.IN_CANARY] * 3, [objects.EVENTS] * 3, 1, id="what stays is printed once"),
+        pytest.param([objects.IN_CANARY, CHANGED], [objects.EVENTS] * 2, 2, id="a change is printed"),
+        pytest.param(
+            [objects.IN_CANARY] * 2, [objects.EVENTS, COUNTED], 2, id="an event that came again is a change"
+        ),
+        pytest.param(
+            [objects.IN_CANARY] * 2,
+            [objects.EVENTS, list(reversed(COUNTED))],
+            2,
+            id="as many other events are a change",
+        ),
+    ],
+)
+@pytest.mark.parametrize("options", [["-o", "json"], []], ids=["json", "text without a terminal"])
+def test_watch_prints_each_change_until_it_is_interrupted(
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    services: list[Any],
+    events: list[Any],
+    printed: int,
+    options: list[str],
+) -> None:
+    monkeypatch.setattr(status, "INTERVAL", 0.0)
+    watched(server, [(200, each) for each in services], [(200, {"items": each}) for each in events])
+    assert redstart("status", "machine-failure", "--watch", *options) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count('"apiVersion"' if options else "InferenceService in default") == printed
+
+
+@pytest.mark.parametrize("options", [["-o", "json"], []], ids=["json", "text without a terminal"])
+def test_watch_tells_once_that_the_cluster_does_not_answer_and_asks_again(
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+) -> None:
+    monkeypatch.setattr(status, "INTERVAL", 0.0)
+    shown = [(200, objects.IN_CANARY), NO_ANSWER, NO_ANSWER, (200, CHANGED), NO_ANSWER]
+    watched(server, shown, [(200, {"items": []})] * 2)
+    assert redstart("status", "machine-failure", "--watch", *options) == 0
+    told = capsys.readouterr()
+    assert told.out.count('"apiVersion"' if options else "InferenceService in default") == 2
+    assert told.err.count("does not answer") == 2
+    if options:
+        assert [json.loads(line)["metadata"]["resourceVersion"] for line in told.out.splitlines()] == [
+            "10",
+            "11",
+        ]
+
+
+def test_watch_ends_where_the_first_look_fails(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answer(f"{ROOT}/inferenceservices/machine-failure", None, 0)
+    assert redstart("status", "machine-failure", "--watch") == 1
+    assert "does not answer" in capsys.readouterr().err
+
+
 def test_no_kubeconfig_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,6 +307,16 @@ def test_predict_goes_through_the_api_server(server: Server, capsys: pytest.Capt
     assert second[0] == "80"
 
 
+def test_names_and_values_are_printed_as_they_are(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    model(server, rows=1)
+    row = {"Rotational speed [rpm]": 1400, "[/x]": "[bold]:x:"}
+    assert redstart("predict", "machine-failure", "-r", json.dumps(row)) == 0
+    header, answer = capsys.readouterr().out.splitlines()
+    assert header.startswith("Rotational speed [rpm]")
+    assert "[/x]" in header
+    assert "[bold]:x:" in answer
+
+
 def test_inputs_that_do_not_fit_the_terminal_are_left_away_and_the_answers_never(
     server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,12 +366,70 @@ def test_predict_sends_many_rows_in_several_requests(
     assert len(json.loads(capsys.readouterr().out)) == 1000
 
 
+@pytest.mark.parametrize("by", ["service", "url"])
+def test_predict_sends_what_json_has_no_word_for_as_missing_or_as_text(
+    server: Server, tmp_path: Path, by: str
+) -> None:
+    model(server, rows=2, prefix=PROXY if by == "service" else "")
+    (tmp_path / "rows.csv").write_text("torque\nNaN\ninf\n")
+    whom = ["machine-failure"] if by == "service" else ["--url", server.url]
+    assert redstart("predict", *whom, "--file", str(tmp_path / "rows.csv")) == 0
+    assert server.asked[-1] == {"rows": [{"torque": None}, {"torque": "inf"}]}
+
+
+def test_predict_by_url_sends_half_a_surrogate_pair_for_the_server_to_refuse(server: Server) -> None:
+    model(server, rows=1, prefix="")
+    assert redstart("predict", "--url", server.url, "--row", '{"product_type": "\\ud800"}', "-o", "json") == 0
+    assert server.asked[-1] == {"rows": [{"product_type": "\ud800"}]}
+
+
+@pytest.mark.parametrize("by", ["service", "url"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"<html>sign in</html>", id="a page"),
+        pytest.param(["L"], id="a list"),
+        pytest.param("prediction", id="a text"),
+        pytest.param({"status": "ok"}, id="another answer"),
+        pytest.param({"prediction": 1}, id="no list"),
+        pytest.param({"prediction": [1, 0]}, id="more predictions than rows"),
+        pytest.param({"prediction": [1], "probabilities": []}, id="fewer probabilities than rows"),
+    ],
+)
+def test_an_answer_that_is_no_models_is_told(
+    server: Server, capsys: pytest.CaptureFixture[str], by: str, answer: Any
+) -> None:
+    prefix = PROXY if by == "service" else ""
+    openapi(server, prefix)
+    server.answer(f"{prefix}/predict", answer, method="POST")
+    whom = ["machine-failure"] if by == "service" else ["--url", f"{server.url}/"]
+    assert redstart("predict", *whom, "--row", '{"torque": 40}') == 1
+    name = 'InferenceService "machine-failure"' if by == "service" else server.url
+    assert f"{name} answers, but not as a model does" in capsys.readouterr().err
+
+
+def test_a_row_of_a_later_piece_is_told_by_its_own_number(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    openapi(server)
+    answer = {"prediction": [1] * 500}
+    refused = {"error": "rows[5].torque: expected a number or null, got str", "row": 5, "field": "torque"}
+    server.turns["POST", f"{PROXY}/predict"] = iter([(200, answer), (422, refused)])
+    (tmp_path / "rows.json").write_text(json.dumps([{"torque": number} for number in range(600)]))
+    assert redstart("predict", "machine-failure", "--file", str(tmp_path / "rows.json")) == 1
+    assert "row 506 was refused: torque: expected a number or null, got str" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
         (
             (422, {"error": "rows[0].torque: expected a number, got str", "row": 0, "field": "torque"}),
-            "row 1 was refused: rows[0].torque: expected a number",
+            "row 1 was refused: torque: expected a number",
+        ),
+        (
+            (422, {"error": "rows[0]: Expected `object`, got `int`", "row": 0}),
+            "row 1 was refused: Expected `object`, got `int`",
         ),
         ((400, {"error": "the body is not JSON"}), "the rows were refused: the body is not JSON"),
         (
@@ -283,7 +443,7 @@ def test_predict_sends_many_rows_in_several_requests(
         ),
         (refusal(503, "no endpoints available"), '"machine-failure" is not ready: no pod is ready'),
     ],
-    ids=["422", "400", "500", "502", "forbidden", "not ready"],
+    ids=["422", "422 without a field", "400", "500", "502", "forbidden", "not ready"],
 )
 def test_predict_tells_why_there_is_no_answer(
     server: Server, capsys: pytest.CaptureFixture[str], answer: tuple[int, Any], sentence: str
@@ -319,6 +479,7 @@ def test_predict_for_a_service_that_is_not_there_tells_so(
         (["sample-data", "--month", "May"], "'May' is no month"),
         (["sample-data", "--output", "rows.xls"], "write a .csv or a .parquet file"),
         (["sample-data", "--output", "/nowhere/rows.csv"], "cannot be written: No such file"),
+        (["sample-data", "--output", "/nowhere/rows.parquet"], "cannot be written: No such file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

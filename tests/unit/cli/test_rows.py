@@ -26,6 +26,10 @@ PROPERTIES = {
         ("a.csv", "torque,product_type\n,L\n", [{"torque": None, "product_type": "L"}]),
         ("a.csv", "\ufefftorque\n40\n", [{"torque": 40.0}]),
         ("a.csv", "torque\nhot\n", [{"torque": "hot"}]),
+        ("a.csv", "torque,product_type\nNaN,nan\n", [{"torque": None, "product_type": "nan"}]),
+        ("a.csv", "torque\n-inf\n1e999\n", [{"torque": "-inf"}, {"torque": "1e999"}]),
+        ("a.jsonl", '{"torque": NaN}\n{"torque": -Infinity}', [{"torque": None}, {"torque": "-Infinity"}]),
+        ("a.json", '[{"torque": 1e999}]', [{"torque": "1e999"}]),
         ("a.csv", "other\n7\n", [{"other": 7.0}]),
         ("a", "torque\n40\n", [{"torque": 40.0}]),
         ("a", '[{"torque": 40}]', [{"torque": 40}]),
@@ -52,15 +56,16 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, file: Path | No
         ("a.json", "[1]", "is not a list of rows"),
         ("a.json", "[]", "holds no rows"),
         ("a.csv", "torque\n", "holds no rows"),
-        ("a.parquet", "PAR1", ".parquet files are not read here"),
+        ("a.parquet", b"PAR1\xff\xfe", ".parquet files are not read here"),
+        ("a.csv", b"torque\n\xff", "cannot be read: 'utf-8' codec"),
         ("missing.csv", None, "cannot be read: No such file"),
     ],
 )
 def test_a_file_that_is_none_is_refused(
-    tmp_path: Path, name: str, content: str | None, sentence: str
+    tmp_path: Path, name: str, content: str | bytes | None, sentence: str
 ) -> None:
     if content is not None:
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(CliError, match=sentence):
         rows.read(tmp_path / name, PROPERTIES)
 
@@ -69,6 +74,13 @@ def test_a_file_that_is_none_is_refused(
 def test_a_row_that_is_no_object_is_refused(text: str) -> None:
     with pytest.raises(CliError, match="--row"):
         rows.typed([text])
+
+
+def test_a_number_that_json_cannot_say_is_missing_and_an_infinite_one_is_told_to_the_server() -> None:
+    assert rows.typed(['{"torque": NaN}', '{"torque": Infinity}']) == [
+        {"torque": None},
+        {"torque": "Infinity"},
+    ]
 
 
 def test_columns_that_the_model_does_not_take_are_left_out_by_name() -> None:

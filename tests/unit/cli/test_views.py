@@ -23,7 +23,7 @@ VIEWS: dict[str, tuple[Callable[..., Tree], dict[str, Any], Sequence[dict[str, A
         [],
     ),
     "job-running": (training_job.view, objects.RUNNING, objects.EVENTS[:1]),
-    "job-rejected": (training_job.view, objects.REJECTED, []),
+    "job-rejected": (training_job.view, objects.REJECTED, objects.MARKUP),
     "version-ready": (model_version.view, objects.MODEL_VERSION, []),
 }
 

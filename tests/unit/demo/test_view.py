@@ -102,6 +102,18 @@ def test_the_final_table(golden: Callable[[str, str], None]) -> None:
     golden("outcome.txt", text(view.outcome(outcome(), 150.0)))
 
 
+def test_a_rollback_by_what_the_pods_report_has_no_evidence_in_the_final_table() -> None:
+    rollout = {
+        "to": "machine-failure-v3",
+        "reason": "CrashLoopBackOff",
+        "message": "a pod restarts",
+        "evidence": [],
+    }
+    shown = text(view.outcome(outcome(rollout=rollout), 150.0))
+    assert "evidence" not in shown
+    assert "v3: CrashLoopBackOff: a pod restarts" in shown
+
+
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import BaseModel
-from tests.cluster.programs import directory
+from tests.cluster.programs import program
 
 from redstart.api.crd import DEFINITIONS, crd
 from redstart.settings import Settings, parse
@@ -34,8 +34,7 @@ VALUES = {
 
 
 def helm(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    program = directory("helm") / "helm"
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=check)
+    return subprocess.run([program("helm"), *arguments], capture_output=True, text=True, check=check)
 
 
 def template(*values: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -100,6 +99,25 @@ def test_helm_finds_no_fault() -> None:
             "replicas=2,settings.leaderElection.enabled=false",
             "two operators need settings.leaderElection.enabled",
         ),
+        ("settings.resyncInterval=0ms", "settings.resyncInterval: 0ms must be more than zero"),
+        ("settings.rollout.scrapeInterval=0s", "settings.rollout.scrapeInterval: 0s must be more than zero"),
+        ("settings.serving.drain=0s", "settings.serving.drain: 0s must be more than zero"),
+        ("settings.serving.drain=1h", "settings.serving.drain: 1h must be at most 10m"),
+        ("settings.serving.drain=10m1ms", "settings.serving.drain: 10m1ms must be at most 10m"),
+        (
+            "settings.leaderElection.renewDeadline=20s",
+            "settings.leaderElection.renewDeadline: 20s must be shorter than leaseDuration, 15s",
+        ),
+        (
+            "settings.leaderElection.retryPeriod=0m10s",
+            "settings.leaderElection.retryPeriod: 0m10s must be shorter than renewDeadline, 10s",
+        ),
+        (
+            "settings.leaderElection.leaseDuration=10500ms",
+            "settings.leaderElection.leaseDuration: 10500ms must be whole seconds",
+        ),
+        ("settings.leaderElection=null", "/settings': missing property 'leaderElection'"),
+        ("networkPolicy.egress=null", "/networkPolicy': missing property 'egress'"),
     ],
     ids=lambda text: text if "=" in text else "",
 )
@@ -123,6 +141,49 @@ def test_every_value_is_described_and_every_description_has_a_value() -> None:
                 compare(properties[name], item, f"{path}.{name}")
 
     compare(schema, values, "")
+
+
+OPTIONAL = {
+    "affinity", "annotations", "digest", "fullnameOverride", "global", "imagePullSecrets", "labels", "metricsFrom",
+    "name", "nameOverride", "nodeSelector", "podAnnotations", "podLabels", "priorityClassName", "pullPolicy",
+    "resources", "tag", "tolerations", "topologySpreadConstraints",
+}  # fmt: skip
+"""Values that null may take away, as Helm reads it."""
+
+
+def test_what_the_templates_need_is_required_and_the_rest_may_be_null() -> None:
+    optional: list[str] = []
+
+    def compare(schema: dict[str, Any], value: Any, path: str) -> None:
+        if not isinstance(value, dict) or "properties" not in schema:
+            return
+        assert set(schema.get("required", [])) == set(schema["properties"]) - OPTIONAL, path
+        for name, item in value.items():
+            if name in OPTIONAL:
+                optional.append(f"{path}{name}=null")
+            compare(schema["properties"][name], item, f"{path}{name}.")
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    compare(schema, yaml.safe_load((CHART / "values.yaml").read_text()), "")
+    rendered = objects("metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true", *optional)
+    assert parse(one("ConfigMap", rendered)["data"]["settings.yaml"]).images.router.endswith("/envoy:0.1.0")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param("settings.serving.drain=9m59s1000ms", id="the longest drain"),
+        pytest.param(
+            "settings.leaderElection.leaseDuration=0h08s1000ms,settings.leaderElection.renewDeadline=8s999ms,"
+            "settings.leaderElection.retryPeriod=8s998ms",
+            id="leases that differ by a millisecond",
+        ),
+        pytest.param("settings.rollout.scrapeInterval=1ms", id="the shortest interval"),
+        pytest.param("settings.resyncInterval=99999h99999h99999h99999h", id="the longest interval"),
+    ],
+)
+def test_a_duration_at_its_bound_is_taken_by_chart_and_operator_alike(values: str) -> None:
+    parse(one("ConfigMap", objects(values))["data"]["settings.yaml"])
 
 
 def test_the_operator_takes_the_settings_and_its_own_defaults_are_the_charts() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.cluster.programs import directory
+from tests.cluster.programs import program
 
 MANIFESTS = Path("manifests")
 GENERATED = (
@@ -30,8 +30,7 @@ def contents(root: Path) -> dict[str, str]:
 def test_generated_files_are_up_to_date(tmp_path: Path) -> None:
     for folder in ("charts", "manifests"):
         shutil.copytree(folder, tmp_path / folder)
-    helm = directory("helm") / "helm"
-    subprocess.run([sys.executable, "manifests/generate.py", helm, tmp_path], check=True)
+    subprocess.run([sys.executable, "manifests/generate.py", program("helm"), tmp_path], check=True)
     assert contents(tmp_path) == contents(Path()), "run `make generate` and commit what it writes"
 
 

@@ -4,6 +4,7 @@ import copy
 import json
 
 import pytest
+from tests.unit.server import sample_artifacts
 
 from redstart.server.rows import InputError
 
@@ -123,6 +124,15 @@ def test_a_wrong_tensor_is_a_422_that_names_it(request_, message, field, service
     assert caught.value.status == 422
     assert message in str(caught.value)
     assert field is None or caught.value.field == field
+
+
+def test_a_category_that_a_closed_input_does_not_know_is_named_as_a_tensor(make_service):
+    closed = make_service(*sample_artifacts.classifier(closed=True))
+    with pytest.raises(InputError) as caught:
+        infer(closed, changed(2, data=["L", "X"]))
+    assert str(caught.value).startswith("inputs: product_type[1]: expected one of 'L', 'M', 'H'")
+    assert str(caught.value).endswith(", got 'X'")
+    assert (caught.value.status, caught.value.row, caught.value.field) == (422, 1, "product_type")
 
 
 @pytest.mark.parametrize(

@@ -223,3 +223,17 @@ def test_a_closed_category_takes_only_what_training_saw(value, got):
         decode({"rows": [{"product_type": "L"}, {"product_type": value}]}, CLOSED)
     assert str(caught.value) == f"rows[1].product_type: expected one of 'L', 'M', 'H', got {got}"
     assert (caught.value.status, caught.value.row, caught.value.field) == (422, 1, "product_type")
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "row"),
+    [
+        pytest.param({"instances": [["L"], ["X"]]}, "instances[1].product_type", 1, id="by place"),
+        pytest.param({"features": ["X"]}, "features.product_type", 0, id="of the one row"),
+    ],
+)
+def test_an_unknown_category_is_named_by_the_clients_own_path(body, path, row):
+    with pytest.raises(InputError) as caught:
+        decode(body, CLOSED)
+    assert str(caught.value) == f"{path}: expected one of 'L', 'M', 'H', got 'X'"
+    assert caught.value.row == row

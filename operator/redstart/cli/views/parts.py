@@ -65,12 +65,15 @@ def _symbol(condition: Object, underway: bool) -> Text:
 
 
 def grid(rows: Iterable[Sequence[RenderableType]], columns: int, right: Sequence[int] = ()) -> Table:
-    """Aligned columns without lines; `right` are the columns that are aligned to the right."""
+    """Aligned columns without lines; `right` are the columns that are aligned to the right.
+
+    Text is shown as it is: in a plain string rich would read `[rpm]` as a style and `:key:` as an emoji.
+    """
     table = Table.grid(padding=(0, 2), pad_edge=False)
     for column in range(columns):
         table.add_column(justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     return table
 
 
