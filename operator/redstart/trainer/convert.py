@@ -118,7 +118,17 @@ def graph(pipeline: Any, draft: Manifest, kind: Literal["float", "double"]) -> t
         msgspec.structs.replace(output, tensor=name)
         for output, name in zip(draft.outputs, names, strict=True)
     ]
-    return model.SerializeToString(), msgspec.structs.replace(draft, tensors=tensors, outputs=outputs)
+    content = in_order(model).SerializeToString()
+    return content, msgspec.structs.replace(draft, tensors=tensors, outputs=outputs)
+
+
+def in_order(model: Any) -> Any:
+    """The graph with its operator sets by name. skl2onnx writes them in the order of a set that holds None, which
+    differs from process to process, and with it the digest of the same model would."""
+    sets = sorted(model.opset_import, key=lambda entry: str(entry.domain))
+    del model.opset_import[:]
+    model.opset_import.extend(sets)
+    return model
 
 
 def _register_imputer() -> None:

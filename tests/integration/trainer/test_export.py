@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 from sklearn.neighbors import NearestCentroid
 
 from redstart.artifacts.manifest import Output
 from redstart.artifacts.predictor import Predictor, load_model
 from redstart.trainer import export
+from redstart.trainer.convert import in_order
 from redstart.trainer.errors import TrainingError
 from redstart.trainer.export import Exported
 from redstart.trainer.parity import UNSEEN
@@ -65,6 +67,17 @@ def test_an_exact_graph_answers_as_scikit_learn_does(
     if made.manifest.threshold is not None:
         high = pipeline.predict_proba(matrix)[:, 1] >= made.manifest.threshold.value
         assert [answer.prediction for answer in answers] == high.astype(int).tolist()
+
+
+def test_operator_sets_have_one_order() -> None:
+    content = exported("LogisticRegression")[2].content
+    turned = onnx.load_from_string(content)
+    sets = list(reversed(turned.opset_import))
+    assert len(sets) > 1
+    del turned.opset_import[:]
+    turned.opset_import.extend(sets)
+    assert turned.SerializeToString() != content
+    assert in_order(turned).SerializeToString() == content
 
 
 def test_what_has_no_onnx_form_becomes_skops_with_the_reason() -> None:
