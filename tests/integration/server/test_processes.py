@@ -134,7 +134,7 @@ def test_load_from_many_clients_is_counted_exactly(pod):
 
 def test_a_server_that_is_busy_is_still_ready(pod):
     slow = KNeighborsRegressor(n_neighbors=5, algorithm="brute")
-    sample_artifacts.write(pod.folder / "model", *sample_artifacts.regression(slow, times=1000))
+    sample_artifacts.write(pod.folder / "model", *sample_artifacts.regression(slow, times=400))
     pod.sidecar()
     pod.server()
     eventually(lambda: pod.reads("/v2/health/ready").status == 200, "the sidecar says that it is ready")
