@@ -13,7 +13,7 @@ from tests.cluster.programs import program
 from tests.e2e.kubernetes import KUBECONFIG, Kubernetes, Object, condition, eventually
 from tests.e2e.operator import NAMESPACE, PATIENCE
 from tests.e2e.test_rollout import RATE, SERVICE, last_rollout, nothing_failed, seen, service, serving
-from tests.e2e.traffic import Traffic
+from tests.e2e.traffic import FOREVER, Traffic
 
 pytestmark = pytest.mark.alone
 
@@ -31,8 +31,6 @@ CACHING = """
 }
 """
 """Unlike kubeadm's of today, which leaves the cluster's own names out of the cache."""
-FOREVER = 60_000
-"""Requests; the clients are ended before."""
 
 
 @pytest.fixture

@@ -21,12 +21,10 @@ from tests.e2e.test_rollout import (
     service,
     serving,
 )
-from tests.e2e.traffic import Traffic
+from tests.e2e.traffic import FOREVER, Traffic
 
 pytestmark = pytest.mark.alone
 
-FOREVER = 60_000
-"""Requests; the clients are stopped before."""
 ROUTER = f"{SERVICE}-router"
 
 Register = Callable[..., None]

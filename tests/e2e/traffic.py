@@ -11,6 +11,8 @@ from tests.e2e.kubernetes import Kubernetes, Object, eventually
 from tests.e2e.pods import restricted
 
 SCRIPT = Path(__file__).with_name("load.py")
+FOREVER = 60_000
+"""Requests; the clients are stopped before."""
 IMAGE = "localhost/redstart-runtime:dev"
 
 

@@ -7,11 +7,12 @@ from typing import Literal
 from redstart.kube import errors
 from redstart.kube.client import Client
 from redstart.kube.events import Events
-from redstart.kube.kinds import EVENT, Kind, Object, Objects, controller_of, kind_of
+from redstart.kube.kinds import EVENT, Kind, Object, Objects, kind_of
 from redstart.kube.ownership import (
     is_applied,
     is_ours,
     is_reported,
+    not_ours,
     prepared,
     without_nulls,
 )
@@ -104,9 +105,7 @@ class Cluster:
             # The cache holds only what carries our label; whether the name is free is for the server to say.
             live = await self.read(kind, namespace, metadata["name"])
         if live is not None and not is_ours(live, owner):
-            controller = controller_of(live)
-            by = f"{controller['kind']} {controller['name']}" if controller else None
-            raise errors.NotOurs(kind.kind, namespace, metadata["name"], by)
+            raise not_ours(kind, live)
         return live
 
     async def patch_status(self, obj: Object, status: Object) -> Object | None:

@@ -54,6 +54,10 @@ class NotOurs(ApiError):
         super().__init__(409, "NameConflict", f"{kind} {namespace}/{name} exists already and {by}")
 
 
+REFUSED = (Invalid, Forbidden, NotOurs)
+"""What comes back until somebody mends the spec, a quota, a rule or a name."""
+
+
 class LeadershipLost(Exception):
     """This process may not write any more: another one may be leading."""
 

@@ -15,7 +15,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from redstart.kube.kinds import MANAGED_BY_LABEL, MANAGER, Object, controller_of
+from redstart.kube import errors
+from redstart.kube.kinds import MANAGED_BY_LABEL, MANAGER, Kind, Object, controller_of
 
 APPLIED_ANNOTATION = "redstart.dev/applied"
 
@@ -64,6 +65,13 @@ def is_ours(live: Object, owner: Object | None) -> bool:
         return (live["metadata"].get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGER
     controller = controller_of(live)
     return controller is not None and controller["uid"] == owner["metadata"]["uid"]
+
+
+def not_ours(kind: Kind, taken: Object) -> errors.NotOurs:
+    """The error for a name that an object has which is controlled by somebody else."""
+    controller, metadata = controller_of(taken), taken["metadata"]
+    by = f"{controller['kind']} {controller['name']}" if controller else None
+    return errors.NotOurs(kind.kind, metadata["namespace"], metadata["name"], by)
 
 
 def is_applied(content: Object, live: Object) -> bool:

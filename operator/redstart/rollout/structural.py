@@ -72,7 +72,7 @@ class CanaryFacts:
     """What is known of the canary apart from its traffic.
 
     progress_deadline_exceeded: its Deployment's condition Progressing is False with that reason.
-    seconds_without_host: for so long every router has found no healthy canary host; 0 when one does.
+    seconds_without_host: for so long every router has found a healthy host of stable and none of the canary; else 0.
     """
 
     pods: tuple[PodFacts, ...]
@@ -80,7 +80,6 @@ class CanaryFacts:
     progress_deadline_exceeded: bool = False
     weight: int = 0
     seconds_without_host: float = 0.0
-    stable_healthy: bool = True
 
 
 def image_pull_failed(facts: CanaryFacts) -> Verdict | None:
@@ -154,7 +153,7 @@ def progress_deadline_exceeded(facts: CanaryFacts) -> Verdict | None:
 
 
 def canary_unavailable(facts: CanaryFacts) -> Verdict | None:
-    if facts.weight == 0 or not facts.stable_healthy or facts.seconds_without_host < UNAVAILABLE_SECONDS:
+    if facts.weight == 0 or facts.seconds_without_host < UNAVAILABLE_SECONDS:
         return None
     return Verdict(
         Outcome.FAIL,

@@ -102,12 +102,13 @@ def parse_reading(clusters_json: str, stats_text: str) -> Reading:
     for name, value in stats.items():
         if match := re.fullmatch(_FINAL_REFUSAL, name):
             refused[match[1]] += int(value)
+    statuses = _statuses(clusters_json)
     return Reading(
         uptime_seconds=uptime,
         plan=parse_plan_in_force(stats_text),
         clusters_plan=_number(stats, _CLUSTERS_VERSION) if warming == 0 else None,
-        arms=_arms(clusters_json, refused),
-        answering=_answering(clusters_json),
+        arms=_arms(statuses, refused),
+        answering=_answering(statuses),
     )
 
 
@@ -118,33 +119,47 @@ def parse_plan_in_force(stats_text: str) -> int | None:
 
 def parse_clusters(clusters_json: str) -> dict[str, ArmReading]:
     """Revision to its hosts' counts and health, from /clusters?format=json; ValueError when it is none."""
-    return _arms(clusters_json, {})
+    return _arms(_statuses(clusters_json), {})
 
 
-def _arms(clusters_json: str, refused: Mapping[str, int]) -> dict[str, ArmReading]:
+Hosts = list[dict[str, Any]]
+
+
+def _statuses(clusters_json: str) -> dict[str, Hosts]:
+    """Each cluster's hosts. JSON from protobuf leaves out what is empty, 0 or false."""
+    try:
+        statuses = json.loads(clusters_json)["cluster_statuses"]
+        return {cluster["name"]: cluster.get("host_statuses", []) for cluster in statuses}
+    except (KeyError, TypeError) as error:
+        raise _unlike_envoy(error) from error
+
+
+def _arms(statuses: Mapping[str, Hosts], refused: Mapping[str, int]) -> dict[str, ArmReading]:
     try:
         arms: dict[str, ArmReading] = {}
-        for cluster in json.loads(clusters_json)["cluster_statuses"]:
-            if match := re.fullmatch(_CLUSTER, cluster["name"]):
-                arm = _arm(cluster["name"], cluster.get("host_statuses", []), refused.get(match[1], 0))
+        for name, hosts in statuses.items():
+            if match := re.fullmatch(_CLUSTER, name):
+                arm = _arm(name, hosts, refused.get(match[1], 0))
                 arms[match[1]] = arms[match[1]].merged(arm) if match[1] in arms else arm
         return arms
     except (KeyError, TypeError) as error:
-        raise ValueError(f"the router's /clusters is not what Envoy answers: {error!r}") from error
+        raise _unlike_envoy(error) from error
 
 
-def _answering(clusters_json: str) -> frozenset[str]:
+def _unlike_envoy(error: Exception) -> ValueError:
+    return ValueError(f"the router's /clusters is not what Envoy answers: {error!r}")
+
+
+def _answering(statuses: Mapping[str, Hosts]) -> frozenset[str]:
     return frozenset(
-        cluster["name"].removeprefix("stable-")
-        for cluster in json.loads(clusters_json)["cluster_statuses"]
-        if cluster["name"].startswith("stable-")
-        and any(_is_healthy(host.get("health_status", {})) for host in cluster.get("host_statuses", []))
+        name.removeprefix("stable-")
+        for name, hosts in statuses.items()
+        if name.startswith("stable-") and any(_is_healthy(host.get("health_status", {})) for host in hosts)
     )
 
 
-def _arm(cluster: str, host_statuses: list[dict[str, Any]], refused: int) -> ArmReading:
-    # JSON from protobuf leaves out what is 0 or false.
-    first = [host for host in host_statuses if not host.get("priority")]
+def _arm(cluster: str, hosts: Hosts, refused: int) -> ArmReading:
+    first = [host for host in hosts if not host.get("priority")]
     return ArmReading(
         hosts={f"{cluster}/{_address(host)}": _counts(host) for host in first},
         healthy=sum(_is_healthy(host.get("health_status", {})) for host in first),

@@ -152,10 +152,6 @@ def test_a_sign_fails_the_canary(facts: CanaryFacts, reason: str, message: str) 
         ),
         pytest.param(replace(HEALTHY, seconds_without_host=60.0), id="no host at weight 0"),
         pytest.param(replace(HEALTHY, weight=20, seconds_without_host=4.9), id="no host for less than 5 s"),
-        pytest.param(
-            replace(HEALTHY, weight=20, seconds_without_host=60.0, stable_healthy=False),
-            id="no host while stable has none either",
-        ),
     ],
 )
 def test_no_sign(facts: CanaryFacts) -> None:

@@ -19,6 +19,11 @@ def worded(message: str) -> Any:
     return Field(json_schema_extra={"x-redstart-message": message})
 
 
+def rules(*entries: tuple[str, str]) -> dict[str, Any]:
+    """`json_schema_extra` holding CEL rules, given as (rule, message)."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in entries]}
+
+
 Name = Annotated[
     str,
     StringConstraints(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"),
@@ -53,14 +58,7 @@ Duration = Annotated[
     worded('use whole numbers with the units h, m, s or ms, for instance "90s", "2h" or "1h30m"'),
 ]
 PositiveDuration = Annotated[
-    Duration,
-    Field(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {"rule": "self.matches('[1-9]')", "message": "must be longer than 0s"}
-            ]
-        }
-    ),
+    Duration, Field(json_schema_extra=rules(("self.matches('[1-9]')", "must be longer than 0s")))
 ]
 Timestamp = Annotated[str, StringConstraints(max_length=64), Field(json_schema_extra={"format": "date-time"})]
 Metric = Annotated[str, StringConstraints(max_length=64)]
@@ -77,11 +75,6 @@ Quantity = Annotated[
     BeforeValidator(lambda value: str(value) if type(value) is int else value),  # YAML's cpu: 2
 ]
 Format = Literal["ONNX", "Skops", "Joblib"]
-
-
-def rules(*entries: tuple[str, str]) -> dict[str, Any]:
-    """`json_schema_extra` holding CEL rules, given as (rule, message)."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in entries]}
 
 
 class Model(BaseModel):

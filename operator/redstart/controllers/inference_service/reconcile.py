@@ -93,7 +93,7 @@ class InferenceServiceReconciler:
         analysis = self._look(key, observed, now)
         facts = _facts(observed, analysis, self._quiet_seconds(key, observed, now))
         transition = next_transition(observed.record, wanted, observed.spec, facts, now)
-        refused = await self._apply_route(observed, transition, context)
+        refused = await _apply_route(observed, transition, context)
         if refused is not None:
             # What was not written is not so: status tells of the record that stands.
             transition = Transition(observed.record, {})
@@ -146,34 +146,6 @@ class InferenceServiceReconciler:
         if quiet is None or quiet.rollout != state.id:
             quiet = self._quiet[key] = _Quiet(state.id, now)
         return now - quiet.since
-
-    async def _apply_route(
-        self, observed: Observed, transition: Transition, context: Context
-    ) -> errors.ApiError | None:
-        """The route first: where a canary fails, nothing else may delay its weight 0."""
-        record, cluster = transition.record, context.cluster
-        if record is None:
-            return None
-        config_map = desired.config_map(observed, record, context)
-        version = observed.config_map["metadata"]["resourceVersion"] if observed.config_map else None
-        try:
-            if observed.config_map is None:
-                for child in (config_map, *desired.children(observed, transition, context)):
-                    await cluster.ensure_free(child, owner=observed.service)
-            await cluster.apply(config_map, owner=observed.service, resource_version=version)
-        except _REFUSED as error:
-            return error
-        for pod in observed.router_pods:
-            if pod["metadata"].get("annotations", {}).get(router.SYNC_ANNOTATION) != str(record.number):
-                await cluster.annotate(
-                    POD,
-                    observed.namespace,
-                    pod["metadata"]["name"],
-                    {router.SYNC_ANNOTATION: str(record.number)},
-                )
-        for notice in transition.notices:
-            await cluster.event(observed.service, notice.type, notice.reason, notice.message)
-        return None
 
     def _status(
         self,
@@ -232,7 +204,33 @@ class InferenceServiceReconciler:
         )
 
 
-_REFUSED = (errors.NotOurs, errors.Invalid, errors.Forbidden)
+async def _apply_route(
+    observed: Observed, transition: Transition, context: Context
+) -> errors.ApiError | None:
+    """The route first: where a canary fails, nothing else may delay its weight 0."""
+    record, cluster = transition.record, context.cluster
+    if record is None:
+        return None
+    config_map = desired.config_map(observed, record, context)
+    version = observed.config_map["metadata"]["resourceVersion"] if observed.config_map else None
+    try:
+        if observed.config_map is None:
+            for child in (config_map, *desired.children(observed, transition, context)):
+                await cluster.ensure_free(child, owner=observed.service)
+        await cluster.apply(config_map, owner=observed.service, resource_version=version)
+    except errors.REFUSED as error:
+        return error
+    for pod in observed.router_pods:
+        if pod["metadata"].get("annotations", {}).get(router.SYNC_ANNOTATION) != str(record.number):
+            await cluster.annotate(
+                POD,
+                observed.namespace,
+                pod["metadata"]["name"],
+                {router.SYNC_ANNOTATION: str(record.number)},
+            )
+    for notice in transition.notices:
+        await cluster.event(observed.service, notice.type, notice.reason, notice.message)
+    return None
 
 
 async def _apply_children(
@@ -245,7 +243,7 @@ async def _apply_children(
     for child in desired.children(observed, transition, context):
         try:
             await context.cluster.apply(child, owner=observed.service)
-        except _REFUSED as error:
+        except errors.REFUSED as error:
             refused = refused or error
         except (errors.Transient, errors.Conflict) as error:
             if transition.record.canary is None:
@@ -369,13 +367,12 @@ def _next_look(
         )
         interval = context.settings.rollout.scrape_interval
         return min(PLAN_SECONDS, interval) if awaited else interval
-    template = observed.spec.predictor.template
     facts = observed.revisions.get(record.stable.revision)
     if facts is not None and facts.ready > 0 and not observed.reaches(record.stable.revision):
         return ROUTER_SECONDS
     unknown = facts is not None and facts.ready > 0 and facts.loaded_digest is None
     # A server that is not ours tells no digest: asking it again would never end.
-    own = template.image is None and template.command is None
+    own = serving.is_own(observed.spec.predictor.template)
     return LOADED_SECONDS if unknown and own else STEADY_SECONDS
 
 

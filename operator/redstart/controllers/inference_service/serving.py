@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from redstart.api.v1alpha1 import InferenceServiceSpec
-from redstart.api.v1alpha1.common import GROUP, Artifact
+from redstart.api.v1alpha1.common import GROUP, Artifact, PodTemplate
 from redstart.controllers import pods, storage
 from redstart.controllers.inference_service.record import Role
 from redstart.routing.envoy import READY_PATH
@@ -64,6 +64,11 @@ def _selector(service: str, revision: str) -> dict[str, str]:
     return {pods.owner_label("InferenceService"): service, REVISION_LABEL: revision}
 
 
+def is_own(template: PodTemplate) -> bool:
+    """Whether the server is ours: another one reports nothing to the sidecar."""
+    return template.image is None and template.command is None
+
+
 def pod_template(
     service: str,
     spec: InferenceServiceSpec,
@@ -102,8 +107,8 @@ def pod_template(
         resources=_FETCH_RESOURCES,
         mounts=[*source.mounts, model],
     )
-    # A server that is not ours does not report to the sidecar, which then asks it.
-    own = spec.predictor.template.image is None and spec.predictor.template.command is None
+    # A server that is not ours is asked by the sidecar.
+    own = is_own(spec.predictor.template)
     asked = {} if own else {"REDSTART_READINESS_URL": f"http://127.0.0.1:{SERVER_PORT}{READY_PATH}"}
     sidecar = pods.restricted_container(
         "metrics",

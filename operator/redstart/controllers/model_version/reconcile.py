@@ -21,10 +21,9 @@ from redstart.kube.kinds import (
     PERSISTENT_VOLUME_CLAIM,
     Key,
     Kind,
-    controller_of,
     key_of,
 )
-from redstart.kube.ownership import is_ours
+from redstart.kube.ownership import is_ours, not_ours
 from redstart.settings import Settings
 
 Object = dict[str, Any]
@@ -40,7 +39,7 @@ async def reconcile(key: Key, context: Context) -> float | None:
     plan = desired(observed, _runtime(context.settings))
     try:
         await _write(observed.resource, plan, context.cluster)
-    except (errors.NotOurs, errors.Invalid, errors.Forbidden) as error:
+    except errors.REFUSED as error:
         plan = Plan(_refused(error), requeue=REFUSED_AGAIN)
     written = await context.cluster.patch_status(observed.resource, status(observed, plan))
     if written is not None and plan.outcome is not None:
@@ -69,9 +68,7 @@ async def _create(job: Object, owner: Object, cluster: Cluster) -> None:
         found = await cluster.read(JOB, metadata["namespace"], metadata["name"])
         if found is None or is_ours(found, owner):
             raise errors.Conflict(error.status, error.reason, error.message) from error
-        controller = controller_of(found)
-        by = f"{controller['kind']} {controller['name']}" if controller else None
-        raise errors.NotOurs(JOB.kind, metadata["namespace"], metadata["name"], by) from error
+        raise not_ours(JOB, found) from error
 
 
 def _refused(error: errors.ApiError) -> Verification:

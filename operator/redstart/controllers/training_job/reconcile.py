@@ -19,11 +19,10 @@ from redstart.kube.kinds import (
     TRAINING_JOB,
     Key,
     Kind,
-    controller_of,
     key_of,
     kind_of,
 )
-from redstart.kube.ownership import is_ours
+from redstart.kube.ownership import is_ours, not_ours
 from redstart.settings import Settings
 
 Object = dict[str, Any]
@@ -39,7 +38,7 @@ async def reconcile(key: Key, context: Context) -> float | None:
     plan = desired(observed, _runtime(context.settings))
     try:
         await _write(observed, plan, context.cluster)
-    except (errors.NotOurs, errors.Invalid, errors.Forbidden) as error:
+    except errors.REFUSED as error:
         plan = Plan(_refused(error), observed.run, requeue=REFUSED_AGAIN)
     written = await context.cluster.patch_status(observed.resource, status(observed, plan))
     if written is not None:
@@ -83,9 +82,7 @@ async def _create(child: Object, owner: Object, cluster: Cluster) -> bool:
         kind = kind_of(child)
         found = await cluster.read(kind, metadata["namespace"], metadata["name"])
         if found is not None and not is_ours(found, owner):
-            controller = controller_of(found)
-            by = f"{controller['kind']} {controller['name']}" if controller else None
-            raise errors.NotOurs(kind.kind, metadata["namespace"], metadata["name"], by) from None
+            raise not_ours(kind, found) from None
         digest = metadata["annotations"][DIGEST_ANNOTATION]
         if found is not None and found["metadata"].get("annotations", {}).get(DIGEST_ANNOTATION) == digest:
             return False

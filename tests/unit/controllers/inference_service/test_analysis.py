@@ -51,6 +51,11 @@ def test_no_host_is_counted_from_the_first_look_that_found_none():
     assert looked((0.0, healthy), (7.0, gone), (9.0, gone), (10.0, healthy)).without_host is None
 
 
+def test_no_host_while_stable_has_none_either_is_not_the_canarys_fault():
+    nobody = router(arm(100, healthy=0), arm(50, healthy=0))
+    assert looked((0.0, nobody), (60.0, nobody)).without_host is None
+
+
 def test_hours_without_a_look_are_no_time_in_which_the_canary_was_watched():
     seen = looked((0.0, router(arm(100), arm(50))), (3 * 3600.0, router(arm(180), arm(70))))
     assert seen.elapsed == analysis.LONGEST_LOOK
