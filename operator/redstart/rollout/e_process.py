@@ -30,17 +30,23 @@ RESTORED = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Outcomes of first attempts on one arm."""
+    """Outcomes of first attempts on one arm; refused are those of the errors that may be the client's."""
 
     requests: int
     errors: int
+    refused: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.errors <= self.requests:
-            raise ValueError(f"errors must be between 0 and requests; got {self.errors} of {self.requests}")
+        if not 0 <= self.refused <= self.errors <= self.requests:
+            raise ValueError(
+                f"errors must be between 0 and requests, and refused among them; "
+                f"got {self.errors} of {self.requests}, {self.refused} refused"
+            )
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.requests + other.requests, self.errors + other.errors)
+        return Counts(
+            self.requests + other.requests, self.errors + other.errors, self.refused + other.refused
+        )
 
     @property
     def rate(self) -> float:

@@ -205,8 +205,8 @@ class ErrorRateTest:
             peak=max(self.peak, sum(sums)),
             learned=self.learned.after(closed.stable, math.exp(-n_stable / MEMORY)),
             # Also of closed blocks only: they may keep a step from ending, and with it an open block.
-            recent_canary=self.recent_canary.after(closed.canary, kept),
-            recent_stable=self.recent_stable.after(closed.stable, kept),
+            recent_canary=self.recent_canary.after(_own_faults(closed.canary), kept),
+            recent_stable=self.recent_stable.after(_own_faults(closed.stable), kept),
             totals=self.totals + block,
             pending=NOTHING if closed != NOTHING else pending,
             pending_since=since,
@@ -319,12 +319,18 @@ class ErrorRateTest:
         return f"{_arms(suspicion.block)}, from {durations.text(suspicion.since)} after the first weight"
 
 
+def _own_faults(counts: Counts) -> Counts:
+    """Without refusals: clients that are wrong make no arm unhealthy."""
+    return Counts(counts.requests, counts.errors - counts.refused)
+
+
 def _arms(block: Block) -> str:
     return f"canary {_counts(block.canary)}, stable {_counts(block.stable)}"
 
 
 def _counts(counts: Counts) -> str:
-    return f"{_percent(counts.rate)} ({counts.errors} of {counts.requests})"
+    refused = f", {counts.refused} refused" if counts.refused else ""
+    return f"{_percent(counts.rate)} ({counts.errors} of {counts.requests}{refused})"
 
 
 def _percent(rate: float) -> str:

@@ -13,6 +13,9 @@ source/common/router/router.cc and measured in tests/integration/routing:
 A refusal (400, 422) by the canary is thrown away and stable is asked, so it is in `rq_error`. When stable refuses
 too, the client was wrong and not the canary: `upstream_rq_400` and `_422` of the cluster, which count final answers
 only, are taken off again. So a canary is charged for exactly the refusals that stable does not share.
+
+Where nobody is asked again, nobody knows of a single refusal whose fault it is. There the final refusals of both arms
+count as errors of theirs: what clients do wrong they do on both arms alike, and the comparison is of the rest.
 """
 
 from __future__ import annotations
@@ -40,13 +43,17 @@ STATS_PATH = "/stats?filter=" + quote(
 
 @dataclass(frozen=True)
 class Counts:
-    """First attempts that have ended, and those of them that failed."""
+    """First attempts that have ended, those of them that failed, and those of the failed that were refused and not
+    asked again."""
 
     requests: int = 0
     errors: int = 0
+    refused: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(self.requests + other.requests, self.errors + other.errors)
+        return Counts(
+            self.requests + other.requests, self.errors + other.errors, self.refused + other.refused
+        )
 
     def since(self, before: Counts) -> Counts:
         """What was added after `before`; all of it when the counters began anew in between."""
@@ -208,7 +215,7 @@ class Tally:
     def after(self, reading: Reading, *, second_opinion: str | None) -> tuple[Tally, dict[str, Counts]]:
         """The next tally, and per revision what ended between the two looks; at the first look nothing.
 
-        `second_opinion` is the plan's: the revision whose refusals stable was asked about."""
+        `second_opinion` is the plan's: the revision whose refusals stable was asked about; None where nobody was."""
         if self.last is None:
             return Tally(reading), {revision: Counts() for revision in reading.arms}
         restarted = reading.uptime_seconds < self.last.uptime_seconds
@@ -220,11 +227,16 @@ class Tally:
             added = Counts()
             for address, host in arm.hosts.items():
                 added += host.since(known.hosts.get(address, Counts()))
-            shared = arm.refused - known.refused if arm.refused >= known.refused else arm.refused
-            if revision == second_opinion:
+            final = arm.refused - known.refused if arm.refused >= known.refused else arm.refused
+            if second_opinion is None:
+                # The cluster's count is read some milliseconds before the hosts', and holds other hosts' answers to
+                # what reached none of these: a request is never counted as two errors.
+                refused = min(final, added.requests - added.errors)
+                added = Counts(added.requests, added.errors + refused, refused)
+            elif revision == second_opinion:
                 # The canary's refusal is counted some milliseconds before stable's, perhaps in an earlier look.
-                shared += self.owed.get(revision, 0)
-                owed[revision] = max(0, shared - added.errors)
-                added = Counts(added.requests, max(0, added.errors - shared))
+                final += self.owed.get(revision, 0)
+                owed[revision] = max(0, final - added.errors)
+                added = Counts(added.requests, max(0, added.errors - final))
             counts[revision] = added
         return Tally(reading, owed), counts

@@ -157,6 +157,19 @@ async def test_without_retries_on_stable_only_requests_that_reached_no_server_ar
         assert (await send(router.url, 100)).answers == {(200, "old"): 100}
 
 
+@pytest.mark.parametrize("status", [400, 422])
+async def test_without_retries_on_stable_refusals_of_both_arms_are_counted(world: World, status: int) -> None:
+    old, new = await world.pod(world.old, answers(status)), await world.pod(world.new, answers(status))
+    plan = world.plan(1, canary=world.new, weight=50, retry_on_stable=False)
+    async with world.router(plan) as router:
+        tally, _ = await look(router, Tally(), plan.second_opinion)
+        seen = await send(router.url, 100)
+        _, counts = await look(router, tally, plan.second_opinion)
+    assert seen.answers == {(status, "new"): len(new.received), (status, "old"): len(old.received)}
+    assert counts["new"] == Counts(len(new.received), len(new.received), len(new.received))
+    assert counts["old"] == Counts(len(old.received), len(old.received), len(old.received))
+
+
 async def test_a_new_revision_comes_in_clusters_first_and_promotion_swaps_roles_under_load(
     world: World,
 ) -> None:

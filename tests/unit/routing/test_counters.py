@@ -214,7 +214,43 @@ def test_tally(looks: list[Reading], expected: list[tuple[int, int] | None]) -> 
     assert got == expected
 
 
-def test_final_refusals_of_a_revision_without_a_second_opinion_are_no_errors_to_take_off() -> None:
-    tally, _ = Tally().after(reading(a=(10, 1)), second_opinion=None)
-    _, counts = tally.after(reading(11, 4, a=(30, 8)), second_opinion=None)
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        pytest.param(
+            [reading(a=(10, 1)), reading(11, 4, a=(30, 8))],
+            [(0, 0, 0), (20, 11, 4)],
+            id="refusals are errors beside the others",
+        ),
+        pytest.param(
+            [reading(1, 3, a=(10, 1)), reading(2, 3, a=(30, 1))],
+            [(0, 0, 0), (20, 0, 0)],
+            id="those of before the first look are not",
+        ),
+        pytest.param(
+            [reading(a=(10, 1)), reading(11, 5, a=(12, 3))],
+            [(0, 0, 0), (2, 2, 0)],
+            id="what another host refused after this one could not be reached is no second error",
+        ),
+        pytest.param(
+            [reading(50, 7, a=(10, 1)), reading(1, 2, a=(10, 5))],
+            [(0, 0, 0), (10, 7, 2)],
+            id="after a restart refusals are new too",
+        ),
+    ],
+)
+def test_where_stable_is_not_asked_refusals_count(
+    looks: list[Reading], expected: list[tuple[int, int, int]]
+) -> None:
+    tally, got = Tally(), []
+    for look in looks:
+        tally, counts = tally.after(look, second_opinion=None)
+        new = counts["new"]
+        got.append((new.requests, new.errors, new.refused))
+    assert got == expected
+
+
+def test_refusals_of_an_arm_that_is_not_the_second_opinions_are_no_errors() -> None:
+    tally, _ = Tally().after(reading(a=(10, 1)), second_opinion="other")
+    _, counts = tally.after(reading(11, 4, a=(30, 8)), second_opinion="other")
     assert counts["new"] == Counts(20, 7)

@@ -110,9 +110,12 @@ def _without_host(before: Analysis, seconds: float) -> float:
 
 
 def _block(added: Mapping[str, counters.Counts], record: Record, state: RolloutState) -> Block:
-    canary = added.get(state.other.revision, counters.Counts())
-    stable = added.get(record.stable.revision, counters.Counts())
-    return Block(Counts(canary.requests, canary.errors), Counts(stable.requests, stable.errors))
+    return Block(*(_counts(added, role.revision) for role in (state.other, record.stable)))
+
+
+def _counts(added: Mapping[str, counters.Counts], revision: str) -> Counts:
+    found = added.get(revision, counters.Counts())
+    return Counts(found.requests, found.errors, found.refused)
 
 
 def _no_host(readings: Iterable[Reading], record: Record, state: RolloutState) -> bool:

@@ -70,7 +70,9 @@ def test_a_clock_that_is_set_back_takes_nothing_away():
     ("retries", "errors"),
     [
         pytest.param(True, 0, id="with retries what stable refuses too is no error"),
-        pytest.param(False, 6, id="without retries nobody was asked again"),
+        pytest.param(
+            False, 12, id="without retries nobody was asked again, and they are errors of their own"
+        ),
     ],
 )
 def test_refusals(retries: bool, errors: int):
@@ -93,6 +95,29 @@ def test_counts_of_another_plan_are_not_mixed_with_those_of_this_one():
         before = analysis.look(before, record, [report], paused=False, now=now)
     assert before.test.totals.canary.errors == 0
     assert before.test.totals.canary.requests == 40
+
+
+@pytest.mark.parametrize(
+    ("canary", "stable", "fails"),
+    [
+        pytest.param(30, 120, False, id="clients that are wrong on both arms alike accuse nobody"),
+        pytest.param(100, 120, True, id="a canary that refuses what stable takes is found"),
+        pytest.param(100, 0, True, id="also where stable refuses nothing"),
+    ],
+)
+def test_refusals_without_retries_are_compared(canary: int, stable: int, fails: bool) -> None:
+    """Of 100 requests on the canary and 400 on stable at each of ten looks."""
+    record = RECORD.model_copy(update={"traffic": Traffic(retry_on_stable=False)})
+    looks = [
+        (
+            float(number),
+            router(arm(400 * number, refused=stable * number), arm(100 * number, refused=canary * number)),
+        )
+        for number in range(11)
+    ]
+    seen = looked(*looks, record=record)
+    assert (seen.test.verdict().outcome is Outcome.FAIL) is fails
+    assert seen.test.baseline_unhealthy() is None
 
 
 def test_a_block_that_is_open_at_the_end_of_a_step_is_not_closed_in_the_next() -> None:
