@@ -68,8 +68,12 @@ class Roles:
         return [feature.name for feature in self.features if feature.type == "Category"]
 
 
-def assign_roles(rows: pl.DataFrame, spec: TrainingJobSpec) -> Roles:
+def assign_roles(rows: pl.DataFrame, spec: TrainingJobSpec, order: Sequence[str] = ()) -> Roles:
     """Decide what each column is for.
+
+    Args:
+        order: Inputs of the version before. Clients that send lists rely on their order, so it is kept; what is new
+            comes after them, in the order of the columns.
 
     Raises:
         TrainingError: ColumnMissing, ColumnUnusable or NoFeatures, naming field and column.
@@ -103,6 +107,8 @@ def assign_roles(rows: pl.DataFrame, spec: TrainingJobSpec) -> Roles:
         names = [name for name in known if name not in left_out]
     if not names:
         raise TrainingError("NoFeatures", "data.features: no column is left to learn from")
+    place = {name: number for number, name in enumerate(order)}
+    names.sort(key=lambda name: place.get(name, len(place)))
     expected = spec.data.expect.columns if spec.data.expect else {}
     features = tuple(
         Feature(name, _feature_type(rows[name], expected[name].type if name in expected else None))

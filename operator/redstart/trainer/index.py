@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from redstart.artifacts import storage
-from redstart.artifacts.manifest import MANIFEST, ManifestError, decode, sha256
+from redstart.artifacts.manifest import MANIFEST, Manifest, ManifestError, decode, sha256
 from redstart.artifacts.storage import Location, StoreError
 from redstart.artifacts.termination import Artifact
 
@@ -38,22 +38,68 @@ def find(folder: Location, input_digest: str) -> Entry | None:
     Raises:
         StoreError: the store cannot be read.
     """
-    try:
-        entry = msgspec.json.decode(storage.read(_run(folder, input_digest)), type=Entry)
-        artifact = folder.child(f"artifacts/{_hex(entry.artifact.digest)}")
-        content = storage.read(artifact.child(MANIFEST))
-        files = decode(content).files
-    except (msgspec.DecodeError, ManifestError):
+    entry = _entry(folder, input_digest)
+    manifest = _manifest(folder, entry) if entry is not None else None
+    if entry is None or manifest is None:
         return None
+    sizes = storage.sizes(_artifact(folder, entry))
+    return entry if all(sizes.get(file.name) == file.size for file in manifest.files) else None
+
+
+def predecessor(folder: Location, input_digest: str) -> tuple[int, Manifest] | None:
+    """Number and manifest of the version before that of this input: the newest one whose manifest can be read, and of
+    those before it where this input was trained already.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    own = _entry(folder, input_digest)
+    numbers = folder.child("numbers")
+    for number in _taken(numbers):
+        if own is not None and number >= own.number:
+            continue
+        holder = storage.read(numbers.child(str(number))).decode(errors="replace")
+        entry = _entry(folder, holder) if holder != input_digest else None
+        if entry is not None and (manifest := _manifest(folder, entry)) is not None:
+            return number, manifest
+    return None
+
+
+def _taken(numbers: Location) -> list[int]:
+    """The numbers that are taken, the newest first."""
+    return sorted((int(name) for name in storage.names(numbers) if name.isdecimal()), reverse=True)
+
+
+def _entry(folder: Location, input_digest: str) -> Entry | None:
+    content = _content(_run(folder, input_digest))
+    try:
+        return None if content is None else msgspec.json.decode(content, type=Entry)
+    except msgspec.DecodeError:
+        return None
+
+
+def _manifest(folder: Location, entry: Entry) -> Manifest | None:
+    """The manifest of an entry's artifact, None where it is not there or is another."""
+    content = _content(_artifact(folder, entry).child(MANIFEST))
+    if content is None or sha256(content) != entry.artifact.digest:
+        return None
+    try:
+        return decode(content)
+    except ManifestError:
+        return None
+
+
+def _content(location: Location) -> bytes | None:
+    try:
+        return storage.read(location)
     except StoreError as error:
         if error.reason == "NotFound":
             return None
         raise
-    sizes = storage.sizes(artifact)
-    whole = sha256(content) == entry.artifact.digest and all(
-        sizes.get(file.name) == file.size for file in files
-    )
-    return entry if whole else None
+
+
+def _artifact(folder: Location, entry: Entry) -> Location:
+    return folder.child(f"artifacts/{_hex(entry.artifact.digest)}")
 
 
 def take_number(folder: Location, input_digest: str) -> int:
@@ -66,7 +112,7 @@ def take_number(folder: Location, input_digest: str) -> int:
         StoreError: the store cannot be read or written.
     """
     numbers = folder.child("numbers")
-    taken = sorted((int(name) for name in storage.names(numbers) if name.isdecimal()), reverse=True)
+    taken = _taken(numbers)
     for number in taken:
         if storage.read(numbers.child(str(number))) == input_digest.encode():
             return number

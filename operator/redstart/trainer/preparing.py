@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +47,11 @@ class Prepared:
     read: int
 
 
-def prepare(rows: pl.DataFrame, spec: TrainingJobSpec) -> Prepared:
+def prepare(rows: pl.DataFrame, spec: TrainingJobSpec, order: Sequence[str] = ()) -> Prepared:
     """Duplicates, expectations, missing rows, order of time, split, fill within part and group.
+
+    Args:
+        order: Inputs of the version before, as in `assign_roles`.
 
     Raises:
         TrainingError: naming column, rule and count.
@@ -59,7 +63,7 @@ def prepare(rows: pl.DataFrame, spec: TrainingJobSpec) -> Prepared:
         say("prepare", f"{read - rows.height:,} duplicate rows dropped")
     if spec.data.expect:
         expectations.check(rows, spec.data.expect)
-    roles = assign_roles(rows, spec)
+    roles = assign_roles(rows, spec, order)
     known = dataset.without_missing(rows, roles, wanted)
     if dropped := rows.height - known.height:
         say(

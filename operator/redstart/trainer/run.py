@@ -13,6 +13,7 @@ import numpy as np
 from redstart.api.v1alpha1.digest import digest, training_fields
 from redstart.api.v1alpha1.training_job import TrainingJobSpec
 from redstart.artifacts import storage, termination
+from redstart.artifacts.manifest import Manifest
 from redstart.trainer import estimators, gates, index
 from redstart.trainer.errors import TrainingError
 from redstart.trainer.export import export
@@ -57,10 +58,11 @@ def run(job: Job, progress: Progress) -> tuple[termination.Report, dict[str, Any
         )
         if (entry := index.find(folder, input_digest)) is not None:
             return _same_inputs(entry, spec)
+        before = index.predecessor(folder, input_digest)
         rows = read_rows(files, expected_categories(spec.data))
     say("data", f"{len(files)} files, {rows.height:,} rows, {rows.width} columns, {data_digest}")
     progress.step(15, f"preparing {rows.height:,} rows")
-    prepared = prepare(rows, spec)
+    prepared = prepare(rows, spec, _kept_order(before))
     trained = train(prepared, spec, estimator, progress)
     pipeline = refitted(prepared, trained.pipeline, spec, progress)
     progress.step(70, f"exporting as {spec.output.format}")
@@ -88,6 +90,15 @@ def _check(job: Job) -> None:
             "FormatNotAllowed",
             f"output.format: {wanted} is not allowed here; use {' or '.join(job.allowed_formats)}",
         )
+
+
+def _kept_order(before: tuple[int, Manifest] | None) -> list[str]:
+    """The inputs of the version before, whose order this one keeps."""
+    if before is None:
+        return []
+    number, manifest = before
+    say("prepare", f"the inputs that number {number} has too keep its order")
+    return [feature.name for feature in manifest.inputs]
 
 
 def _same_inputs(entry: Entry, spec: TrainingJobSpec) -> tuple[termination.Report, dict[str, Any]]:

@@ -68,6 +68,32 @@ def test_other_inputs_get_the_next_number(volume: Place, rows: pl.DataFrame) -> 
     assert volume.run({**SPEC, "split": {"seed": 1}}).report.number == 3
 
 
+def test_a_version_keeps_the_order_of_the_one_before(place: Place, rows: pl.DataFrame) -> None:
+    kept = ["rotational_speed", "torque", "tool_wear", "product_type"]
+    others = ["machine_failure", "recorded_at", "machine_id"]
+    place.put("rows.csv", rows.select(*kept, *others))
+    first = place.run(SPEC)
+    assert [feature.name for feature in place.fetched(first)[1].inputs] == kept
+
+    # The next month's file has a new column, not all of the old ones, and another order.
+    later = rows.select("air_temperature", "product_type", "torque", *others, "rotational_speed")
+    place.put("rows.csv", later)
+    second = place.run(SPEC)
+    assert second.report.number == 2, second.output
+    _, manifest = place.fetched(second)
+    wanted = ["rotational_speed", "torque", "product_type", "air_temperature"]
+    assert [feature.name for feature in manifest.inputs] == wanted
+    assert [entry["name"] for entry in second.details["inputs"]] == wanted
+    assert "the inputs that number 1 has too keep its order" in second.output
+    assert place.run(SPEC).report.result == "SameInputs"
+
+    # A store that holds nothing before has the file's order; which rows are held out does not depend on it.
+    alone = place.run({**SPEC, "model": "alone"})
+    names = [feature.name for feature in place.fetched(alone)[1].inputs]
+    assert names == ["air_temperature", "product_type", "torque", "rotational_speed"]
+    assert alone.details["rows"] == second.details["rows"]
+
+
 def test_two_runs_at_once_make_one_version(place: Place, rows: pl.DataFrame) -> None:
     place.put("rows.csv", rows)
     both = [place.start(SPEC), place.start(SPEC)]

@@ -64,6 +64,26 @@ def test_features(changes: dict[str, Any], features: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("order", "features"),
+    [
+        pytest.param([], ["torque", "wear", "open"], id="no version before: the order of the columns"),
+        pytest.param(
+            ["open", "wear", "torque"], ["open", "wear", "torque"], id="the same inputs in any order"
+        ),
+        pytest.param(
+            ["wear"], ["wear", "torque", "open"], id="what is new comes last, in the columns' order"
+        ),
+        pytest.param(["open", "gone", "wear"], ["open", "wear", "torque"], id="what is gone leaves no gap"),
+        pytest.param(["failure", "age", "open"], ["open", "torque", "wear"], id="what is no input any more"),
+    ],
+)
+def test_the_order_of_the_version_before_is_kept(order: list[str], features: list[str]) -> None:
+    changes = {"data__features": {"include": ["torque", "wear", "open"]}}
+    roles = assign_roles(CLEAN, spec(**changes), order)
+    assert [feature.name for feature in roles.features] == features
+
+
+@pytest.mark.parametrize(
     ("rows", "changes", "reason", "message"),
     [
         pytest.param(

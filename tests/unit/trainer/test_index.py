@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.unit.artifacts.test_manifest import make
 
 from redstart.artifacts import storage
+from redstart.artifacts.manifest import encode, sha256
 from redstart.artifacts.publish import file_entries, publish
 from redstart.artifacts.storage import Location, StoreError
 from redstart.artifacts.termination import Artifact
-from redstart.trainer.index import CONTRACT, Entry, find, record, take_number
+from redstart.trainer.index import CONTRACT, Entry, find, predecessor, record, take_number
 
 
 def digest(name: str) -> str:
@@ -160,6 +162,54 @@ def test_a_damaged_artifact_counts_as_none_and_is_repaired(
     assert find(folder, digest("a")) == made
 
 
+def registered(folder: Location, name: str) -> Entry:
+    """A whole run of that input, whose model's bytes are its name."""
+    made = artifact(folder, name.encode())
+    return record(folder, entry(name, take_number(folder, digest(name)), made))
+
+
+def _nothing(folder: Location) -> None:
+    pass
+
+
+def _unfinished(folder: Location) -> None:
+    take_number(folder, digest("c"))
+
+
+def _damaged(folder: Location) -> None:
+    made = registered(folder, "c")
+    name = made.artifact.digest.removeprefix("sha256:")
+    storage.write(folder.child(f"artifacts/{name}/manifest.json"), b"{")
+
+
+def _nobody(folder: Location) -> None:
+    storage.write(folder.child("numbers/3"), b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("of", "harm", "number"),
+    [
+        pytest.param("d", _nothing, 2, id="the newest"),
+        pytest.param("d", _unfinished, 2, id="not one that is being trained"),
+        pytest.param("d", _damaged, 2, id="not one whose manifest cannot be read"),
+        pytest.param("d", _nobody, 2, id="not a number that nobody holds"),
+        pytest.param("b", _nothing, 1, id="of an input that is trained again: the one before it"),
+        pytest.param("a", _nothing, None, id="of the first one: none"),
+        pytest.param("c", _unfinished, 2, id="of one that was killed after it took a number"),
+    ],
+)
+def test_the_version_before(
+    folder: Location, of: str, harm: Callable[[Location], None], number: int | None
+) -> None:
+    assert predecessor(folder, digest(of)) is None
+    entries = [registered(folder, name) for name in "ab"]
+    harm(folder)
+    found = predecessor(folder, digest(of))
+    assert (found and found[0]) == number
+    if found is not None and number is not None:
+        assert sha256(encode(found[1])) == entries[number - 1].artifact.digest
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"contract": 1}'])
 def test_a_damaged_entry_counts_as_none(folder: Location, content: bytes) -> None:
     storage.write(folder.child(f"runs/{digest('a').removeprefix('sha256:')}.json"), content)
@@ -174,6 +224,8 @@ def test_a_store_that_does_not_answer_is_no_absence(
     def read(location: Location, limit: int = 0) -> bytes:
         raise StoreError("StoreUnreachable", "no route")
 
+    take_number(folder, digest("b"))
     monkeypatch.setattr(storage, "read", read)
-    with pytest.raises(StoreError, match="no route"):
-        find(folder, digest("a"))
+    for look in (find, predecessor):
+        with pytest.raises(StoreError, match="no route"):
+            look(folder, digest("a"))
