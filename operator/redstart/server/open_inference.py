@@ -8,16 +8,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from redstart.artifacts.manifest import Input, Label, Manifest
+from redstart.server import binary_tensors
+from redstart.server.hints import Hints
 from redstart.server.inference import Answers
 from redstart.server.rows import (
     ArrayBuilder,
     InputError,
     Rows,
+    brief,
     check_count,
     expected,
     not_json,
@@ -35,42 +38,44 @@ _NUMBERS = {
 _CATEGORIES = {"BYTES", "BOOL", *(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))}
 _PLATFORMS = {"ONNX": "onnxruntime_onnx", "Skops": "sklearn_skops", "Joblib": "sklearn_joblib"}
 
-Parameters = dict[str, str | int | float | bool]
+_MAX_RANK = 8
+_SIZE = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 
 
 class RequestInput(msgspec.Struct, frozen=True):
-    """One tensor of a request; its data may be flat or nested."""
+    """One tensor of a request. Its data may be flat or nested, or stand in binary behind the JSON."""
 
     name: str
-    shape: list[int]
+    shape: Annotated[list[_SIZE], msgspec.Meta(max_length=_MAX_RANK)]
     datatype: str
-    data: list[Any]
-    parameters: Parameters = {}
+    data: list[Any] | msgspec.UnsetType = msgspec.UNSET
+    parameters: Any = None
 
 
 class RequestOutput(msgspec.Struct, frozen=True):
     """An output that the client wants; without any it gets all."""
 
     name: str
-    parameters: Parameters = {}
+    parameters: Any = None
 
 
 class InferRequest(msgspec.Struct, frozen=True):
-    """The body of an infer request. Parameters are read and ignored: no model of ours has any."""
+    """The body of an infer request. Parameters may be anything; only those about binary data mean something."""
 
     inputs: list[RequestInput]
     id: str | None = None
-    parameters: Parameters = {}
-    outputs: list[RequestOutput] = []
+    parameters: Any = None
+    outputs: list[RequestOutput] | None = None
 
 
 class ResponseOutput(msgspec.Struct, frozen=True):
-    """One tensor of an answer, its data flat in row-major order."""
+    """One tensor of an answer, its data flat in row-major order, or in binary behind the JSON."""
 
     name: str
     shape: list[int]
     datatype: str
-    data: list[Any]
+    data: list[Any] | msgspec.UnsetType
+    parameters: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class InferResponse(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,14 +94,24 @@ class Decoded(NamedTuple):
     rows: Rows
 
 
+class Encoded(NamedTuple):
+    """The body of an answer; `json_length` where tensors in binary follow so many bytes of JSON."""
+
+    body: bytes
+    json_length: int | None
+
+
 class OpenInference:
     """Metadata, decoding and encoding for one model."""
 
-    def __init__(self, manifest: Manifest, name: str, version: str) -> None:
+    def __init__(self, manifest: Manifest, name: str, version: str, hints: Hints) -> None:
         self._manifest = manifest
         self._name = name
         self._version = version
         self._inputs = {feature.name: feature for feature in manifest.inputs}
+        self._numbers_only = all(feature.type == "Number" for feature in manifest.inputs)
+        self._outputs = [output.name for output in manifest.outputs]
+        self._hints = hints
         self._types = {feature.name: list[value_type(feature)] for feature in manifest.inputs}  # type: ignore[misc]
         self._arrays = ArrayBuilder(manifest)
         self._decoder = msgspec.json.Decoder(InferRequest)
@@ -126,27 +141,25 @@ class OpenInference:
             ],
         }
 
-    def decode(self, body: bytes) -> Decoded:
-        """Read an infer request.
+    def decode(self, body: bytes, json_length: int | None = None) -> Decoded:
+        """Read an infer request; behind `json_length` bytes of JSON there are tensors in binary.
 
         Raises:
             InputError: 400 when it is no infer request, 422 when a tensor is not one the model takes.
         """
+        text, tail = (body, memoryview(b"")) if json_length is None else _split(body, json_length)
         try:
-            request = self._decoder.decode(body)
+            request = self._decoder.decode(text)
         except msgspec.ValidationError as error:
-            raise InputError(400, f"the body is no infer request: {error}") from None
+            hint = self._hints.of_body(text, "inputs")
+            raise InputError(400, f"the body is no infer request: {brief(str(error))}{hint}") from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            raise not_json(body, error) from None
-        known = [output.name for output in self._manifest.outputs]
-        for output in request.outputs:
-            if output.name not in known:
-                raise InputError(422, f"outputs: no output {output.name!r}; the model has {', '.join(known)}")
-        columns: dict[str, list[Any]] = {}
-        for tensor in request.inputs:
-            if tensor.name in columns:
-                raise InputError(422, f"inputs: {tensor.name} is given twice", field=tensor.name)
-            columns[tensor.name] = self._column(tensor)
+            raise not_json(text, error) from None
+        for output in request.outputs or ():
+            if output.name not in self._outputs:
+                known = ", ".join(self._outputs)
+                raise InputError(422, f"outputs: no output {brief(output.name)!r}; the model has {known}")
+        columns = self._columns(request, tail)
         count = self._count(columns)
         for feature in self._manifest.inputs:
             if feature.name not in columns:
@@ -160,7 +173,7 @@ class OpenInference:
         rows = list(zip(*(columns[feature.name] for feature in self._manifest.inputs), strict=True))
         return Decoded(request, Rows(self._arrays.build(rows, "inputs"), single=False))
 
-    def encode(self, request: InferRequest, answers: Answers) -> bytes:
+    def encode(self, request: InferRequest, answers: Answers) -> Encoded:
         """Write the answer to a request."""
         rows = len(answers.predictions)
         outputs = [ResponseOutput("prediction", [rows], self._prediction_type, answers.predictions)]
@@ -170,42 +183,88 @@ class OpenInference:
         if request.outputs:
             wanted = {output.name for output in request.outputs}
             outputs = [output for output in outputs if output.name in wanted]
-        return msgspec.json.encode(InferResponse(self._name, self._version, outputs, request.id))
+        tails = [b""] * len(outputs)
+        binary = _binary_outputs(request, [output.name for output in outputs])
+        for index, output in enumerate(outputs):
+            if output.name in binary and output.data is not msgspec.UNSET:
+                tails[index] = binary_tensors.write(output.data, output.datatype)
+                outputs[index] = msgspec.structs.replace(
+                    output, data=msgspec.UNSET, parameters={"binary_data_size": len(tails[index])}
+                )
+        text = msgspec.json.encode(InferResponse(self._name, self._version, outputs, request.id))
+        return Encoded(b"".join([text, *tails]), len(text)) if binary else Encoded(text, None)
 
-    def _column(self, tensor: RequestInput) -> list[Any]:
+    def _columns(self, request: InferRequest, tail: memoryview) -> dict[str, list[Any]]:
+        if len(request.inputs) == 1 and self._is_by_position(request.inputs[0]):
+            columns, used = self._by_position(request.inputs[0], tail)
+        else:
+            columns, used = {}, 0
+            for tensor in request.inputs:
+                if tensor.name in columns:
+                    raise InputError(422, f"inputs: {brief(tensor.name)} is given twice", field=tensor.name)
+                columns[tensor.name], size = self._column(tensor, tail[used:])
+                used += size
+        if used != len(tail):
+            raise InputError(
+                400, f"{len(tail)} bytes follow the JSON; the tensors' binary_data_size add up to {used}"
+            )
+        return columns
+
+    def _is_by_position(self, tensor: RequestInput) -> bool:
+        """Whether one tensor holds all inputs side by side, as scikit-learn's own protocol servers take them."""
+        width = len(self._inputs)
+        return (
+            self._numbers_only
+            and len(tensor.shape) == 2
+            and tensor.shape[1] == width
+            and (width > 1 or tensor.name not in self._inputs)
+        )
+
+    def _by_position(self, tensor: RequestInput, tail: memoryview) -> tuple[dict[str, list[Any]], int]:
+        features = self._manifest.inputs
+        if tensor.datatype not in _NUMBERS:
+            raise _wrong_datatype(tensor, _NUMBERS)
+        _check_rows(tensor.shape[0], tensor)
+        data, used = _values(tensor, tail)
+        width = len(features)
+        columns = {
+            feature.name: self._checked(data[index::width], feature) for index, feature in enumerate(features)
+        }
+        return columns, used
+
+    def _column(self, tensor: RequestInput, tail: memoryview) -> tuple[list[Any], int]:
         name = tensor.name
         feature = self._inputs.get(name)
         if feature is None:
             known = ", ".join(list(self._inputs)[:20])
+            by_position = (
+                f", or one tensor of shape [rows, {len(self._inputs)}] for all" if self._numbers_only else ""
+            )
             raise InputError(
-                422, f"inputs: {name!r} is no input of the model; its inputs are {known}", field=name
+                422,
+                f"inputs: {brief(name)!r} is no input of the model; its inputs are {known}; "
+                f"send one tensor for each{by_position}",
+                field=name,
             )
         allowed = _NUMBERS if feature.type == "Number" else _CATEGORIES
         if tensor.datatype not in allowed:
-            raise InputError(
-                422,
-                f"inputs: {name} has datatype {tensor.datatype}; expected {', '.join(sorted(allowed))}",
-                field=name,
-            )
-        data = _flat(tensor.data)
+            raise _wrong_datatype(tensor, allowed)
         rows = tensor.shape[0] if tensor.shape else 0
         if any(size < 0 for size in tensor.shape) or math.prod(tensor.shape) != rows or not tensor.shape:
             raise InputError(
                 422, f"inputs: {name} has shape {tensor.shape}; expected [rows] or [rows, 1]", field=name
             )
-        if len(data) != rows:
-            raise InputError(
-                422, f"inputs: {name} has shape {tensor.shape} and {len(data)} values", field=name
-            )
-        return self._checked(data, feature)
+        _check_rows(rows, tensor)
+        data, used = _values(tensor, tail)
+        return self._checked(data, feature), used
 
     def _checked(self, data: list[Any], feature: Input) -> list[Any]:
         try:
             checked: list[Any] = msgspec.convert(data, self._types[feature.name])
         except msgspec.ValidationError as error:
-            found = re.search(r"\[(\d+)\]", str(error))
+            found = re.search(r"\[(\d{1,9})\]", str(error))
             row = int(found.group(1)) if found else 0
-            got = re.search(r"got `(\w+)`", str(error))
+            got = re.search(r"got `(\w{1,20})`", str(error))
             wrong = f"got {got.group(1)}" if got else "the number is too large"
             raise InputError(
                 422,
@@ -228,10 +287,79 @@ class OpenInference:
         return count
 
 
-def _flat(data: list[Any]) -> list[Any]:
-    while data and any(isinstance(item, list) for item in data):
-        data = [value for item in data for value in (item if isinstance(item, list) else [item])]
+def _wrong_datatype(tensor: RequestInput, allowed: set[str]) -> InputError:
+    name, found = brief(tensor.name), brief(tensor.datatype)
+    return InputError(
+        422,
+        f"inputs: {name} has datatype {found}; expected {', '.join(sorted(allowed))}",
+        field=tensor.name,
+    )
+
+
+def _check_rows(rows: int, tensor: RequestInput) -> None:
+    """Before anything is done for each value."""
+    if rows < 0:
+        raise InputError(422, f"inputs: {brief(tensor.name)} has shape {tensor.shape}", field=tensor.name)
+    if rows > 0:
+        check_count(rows)
+
+
+def _values(tensor: RequestInput, tail: memoryview) -> tuple[list[Any], int]:
+    """The tensor's values, flat, and how many bytes of `tail` they took."""
+    count = math.prod(tensor.shape)
+    name = brief(tensor.name)
+    size = tensor.parameters.get("binary_data_size") if isinstance(tensor.parameters, dict) else None
+    if tensor.data is not msgspec.UNSET:
+        return _flat(tensor.data, count, tensor), 0
+    if type(size) is not int:
+        raise InputError(
+            400, f"the body is no infer request: inputs: {name} has no `data`, and no binary_data_size"
+        )
+    if not 0 <= size <= len(tail):
+        raise InputError(
+            400,
+            f"inputs: {name} has a binary_data_size of {size}; {len(tail)} bytes are left behind the JSON, "
+            f"whose length {binary_tensors.HEADER} says",
+            field=tensor.name,
+        )
+    try:
+        return binary_tensors.read(tail[:size], tensor.datatype, count), size
+    except ValueError as error:
+        raise InputError(
+            422, f"inputs: {name} has shape {tensor.shape}: {error}", field=tensor.name
+        ) from None
+
+
+def _flat(data: list[Any], count: int, tensor: RequestInput) -> list[Any]:
+    """Nested lists as one. Neither a level of more values than the shape has, nor one beyond its depth is looked at,
+    so the work is bounded by the shape."""
+    for _ in range(max(2, len(tensor.shape)) - 1):
+        if len(data) > count or not any(type(item) is list for item in data):
+            break
+        data = [value for item in data for value in (item if type(item) is list else (item,))]
+    if len(data) != count:
+        raise InputError(
+            422,
+            f"inputs: {brief(tensor.name)} has shape {tensor.shape} and {len(data)} values",
+            field=tensor.name,
+        )
     return data
+
+
+def _split(body: bytes, json_length: int) -> tuple[bytes, memoryview]:
+    if json_length > len(body):
+        raise InputError(400, f"{binary_tensors.HEADER} is {json_length}, and the body has {len(body)} bytes")
+    return body[:json_length], memoryview(body)[json_length:]
+
+
+def _binary_outputs(request: InferRequest, names: list[str]) -> set[str]:
+    """Outputs that are wanted in binary: by their own `binary_data`, else by the request's `binary_data_output`."""
+    parameters = request.parameters if isinstance(request.parameters, dict) else {}
+    wanted = set(names) if parameters.get("binary_data_output") is True else set()
+    for output in request.outputs or ():
+        if isinstance(output.parameters, dict) and "binary_data" in output.parameters:
+            (wanted.add if output.parameters["binary_data"] is True else wanted.discard)(output.name)
+    return wanted & set(names)
 
 
 def _label_type(manifest: Manifest) -> str:

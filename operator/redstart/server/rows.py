@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from redstart.artifacts.manifest import Input, Manifest
+from redstart.server.hints import Hints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,8 +27,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 _NUMBER = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 _DTYPES: dict[str, Any] = {"float": np.float32, "double": np.float64, "string": object}
 _KINDS = ("rows", "instances", "features")
-_LOCATED = re.compile(r"(?P<what>.*?) - at `\$\.(?P<kind>rows|instances|features)(?P<rest>.*)`$", re.DOTALL)
-_FOUND = re.compile(r"got `(\w+)`")
+_PLACE = re.compile(r"\.(rows|instances|features)(.*)`", re.DOTALL)
+_FOUND = re.compile(r"got `(\w{1,20})`")
+_LONGEST = 200
+"""Characters of what a client sent that an error repeats."""
 
 
 class InputError(Exception):
@@ -39,7 +42,7 @@ class InputError(Exception):
         super().__init__(message)
         self.status = status
         self.row = row
-        self.field = field
+        self.field = None if field is None else brief(field)
 
 
 class Rows(NamedTuple):
@@ -47,6 +50,11 @@ class Rows(NamedTuple):
 
     tensors: list[NDArray[Any]]
     single: bool
+
+
+def brief(text: str) -> str:
+    """A client's own words, cut in the middle to a length fit for an error."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 60]}...{text[-57:]}"
 
 
 def expected(feature: Input) -> str:
@@ -63,12 +71,19 @@ def value_type(feature: Input) -> Any:
     return base | None if feature.nullable else base
 
 
+class _V1Request(msgspec.Struct, frozen=True):
+    instances: msgspec.Raw
+
+
 class RowDecoder:
     """Decodes the bodies of /predict for one model."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, hints: Hints | None = None) -> None:
+        """`hints` say what to send instead of a body of another protocol."""
         self._inputs = manifest.inputs
+        self._hints = hints or Hints(manifest.model)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_request_type(manifest.inputs))
+        self._v1 = msgspec.json.Decoder(_V1Request)
         self._astuple = msgspec.structs.astuple
         self._arrays = ArrayBuilder(manifest)
 
@@ -81,7 +96,7 @@ class RowDecoder:
         try:
             request = self._decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise self._explain(str(error)) from None
+            raise self._explain(str(error), body) from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise not_json(body, error) from None
         given = [
@@ -89,7 +104,8 @@ class RowDecoder:
         ]
         if len(given) != 1:
             raise InputError(
-                400, f"the body must have exactly one of {', '.join(_KINDS)}; it has {len(given)}"
+                400,
+                f"the body must have exactly one of {', '.join(_KINDS)}; it has {len(given)}",
             )
         single = request.features is not msgspec.UNSET
         rows: list[Any] = [request.features] if single else given[0]
@@ -97,15 +113,39 @@ class RowDecoder:
         kind = "features" if single else "rows" if request.rows is not msgspec.UNSET else "instances"
         return Rows(self._arrays.build([self._astuple(row) for row in rows], kind), single)
 
-    def _explain(self, message: str) -> InputError:
-        located = _LOCATED.match(message)
+    def decode_v1(self, body: bytes) -> Rows:
+        """Read a body of KServe's V1 protocol: `instances` as lists, or as objects by input name.
+
+        Raises:
+            InputError: as decode does.
+        """
+        try:
+            found = self._v1.decode(body)
+        except msgspec.ValidationError as error:
+            hint = self._hints.of_body(body, "instances")
+            raise InputError(400, f"{brief(str(error))}; the V1 protocol has `instances`{hint}") from None
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise not_json(body, error) from None
+        instances = bytes(found.instances)
+        if instances.lstrip(b" \t\r\n[")[:1] != b"{":
+            return self.decode(b'{"instances":' + instances + b"}")
+        try:
+            return self.decode(b'{"rows":' + instances + b"}")
+        except InputError as error:
+            said = str(error)
+            path = f"instances{said.removeprefix('rows')}" if said.startswith("rows[") else said
+            raise InputError(error.status, path, row=error.row, field=error.field) from None
+
+    def _explain(self, message: str, body: bytes) -> InputError:
+        # Names of a client come before the mark and the model's own behind it, so the last one is msgspec's.
+        what, _, path = message.rpartition(" - at `$")
+        located = _PLACE.fullmatch(path)
         if located is None:
-            if "unknown field" in message:
-                return InputError(400, f"{message}; the body may have one of {', '.join(_KINDS)}")
             if message.startswith("Expected `array` of at most"):
                 return InputError(422, f"instances and features take {len(self._inputs)} values for each row")
-            return InputError(400, f"{message}; send an object with one of {', '.join(_KINDS)}")
-        what, kind, rest = located.group("what", "kind", "rest")
+            hint = self._hints.of_body(body, *_KINDS) or f"; send an object with one of {', '.join(_KINDS)}"
+            return InputError(400, brief(message) + hint)
+        kind, rest = located.groups()
         row, place = _place(kind, rest)
         if row is None:
             return InputError(400, f"{kind}: {what}")
@@ -113,35 +153,39 @@ class RowDecoder:
         if feature is not None:
             place = path_of(kind, row, feature.name)
             return InputError(422, _mismatch(place, feature, what), row=row, field=feature.name)
-        if field := re.search(r"required field `(.*)`", what, re.DOTALL):
-            missing = self._feature("rows", field.group(1))
-            wanted = f"; expected {expected(missing)}" if missing else ""
-            return InputError(
-                422,
-                f"{path_of(kind, row, field.group(1))}: is required{wanted}",
-                row=row,
-                field=field.group(1),
-            )
-        if field := re.search(r"unknown field `(.*)`", what, re.DOTALL):
-            known = ", ".join(feature.name for feature in self._inputs[:20])
-            return InputError(
-                422,
-                f"{path_of(kind, row, field.group(1))}: is no input of the model; its inputs are {known}",
-                row=row,
-                field=field.group(1),
-            )
+        for said in ("required field `", "unknown field `"):
+            _, found, field = what.partition(said)
+            if found:
+                return self._misnamed(kind, row, field.removesuffix("`"), said)
         name = kind if kind == "features" else f"{kind}[{row}]"
         if "length" in what:
-            names = ", ".join(feature.name for feature in self._inputs[:20])
             return InputError(
-                422, f"{name}: expected {len(self._inputs)} values, in the order {names}", row=row
+                422, f"{name}: expected {len(self._inputs)} values, in the order {self._names()}", row=row
             )
+        if kind == "instances" and "got `object`" in what:
+            what = f"is an object, expected a list in the order {self._names()}; objects belong to rows"
+        elif kind == "rows" and "got `array`" in what:
+            what = "is a list, expected an object by input name; lists belong to instances"
         return InputError(422, f"{name}: {what}", row=row)
+
+    def _misnamed(self, kind: str, row: int, field: str, said: str) -> InputError:
+        path = path_of(kind, row, brief(field))
+        if said.startswith("required"):
+            missing = self._feature("rows", field)
+            wanted = f"; expected {expected(missing)}" if missing else ""
+            return InputError(422, f"{path}: is required{wanted}", row=row, field=field)
+        known = self._names()
+        return InputError(
+            422, f"{path}: is no input of the model; its inputs are {known}", row=row, field=field
+        )
+
+    def _names(self) -> str:
+        return ", ".join(feature.name for feature in self._inputs[:20])
 
     def _feature(self, kind: str, place: str) -> Input | None:
         if kind == "rows":
             return next((feature for feature in self._inputs if feature.name == place), None)
-        index = int(place) if place.isdigit() else len(self._inputs)
+        index = int(place) if place.isdecimal() else len(self._inputs)
         return self._inputs[index] if index < len(self._inputs) else None
 
 
@@ -159,7 +203,7 @@ def _place(kind: str, rest: str) -> tuple[int | None, str]:
     """Row and field in the end of msgspec's path: `[3].torque` of rows, `[3][0]` of instances, `[0]` of features."""
     if kind == "features":
         return 0, rest.strip("[]")
-    found = re.match(r"\[(\d+)\](?:\.(.*)|\[(\d+)\])?$", rest, re.DOTALL)
+    found = re.fullmatch(r"\[(\d{1,9})\](?:\.(.*)|\[(\d{1,9})\])?", rest, re.DOTALL)
     return (int(found.group(1)), found.group(2) or found.group(3) or "") if found else (None, "")
 
 
@@ -217,15 +261,23 @@ def _request_type(inputs: Sequence[Input]) -> type[msgspec.Struct]:
     )
 
 
+class Known:
+    """A category input with the values that it takes, None when it takes any: looked up, not searched, for each row."""
+
+    def __init__(self, feature: Input) -> None:
+        self.feature = feature
+        self.values = frozenset(feature.values or ()) if feature.closed else None
+
+
 class ArrayBuilder:
     """Turns rows (tuples of checked values in the order of the manifest's inputs) into its tensors."""
 
     def __init__(self, manifest: Manifest) -> None:
         names = [feature.name for feature in manifest.inputs]
         by_name = {feature.name: feature for feature in manifest.inputs}
-        self._tensors: list[tuple[Any, Callable[[tuple[Any, ...]], Sequence[Any]], list[Input] | None]] = []
+        self._tensors: list[tuple[Any, Callable[[tuple[Any, ...]], Sequence[Any]], list[Known] | None]] = []
         for tensor in manifest.tensors:
-            features = [by_name[name] for name in tensor.features] if tensor.type == "string" else None
+            features = [Known(by_name[name]) for name in tensor.features] if tensor.type == "string" else None
             columns = [names.index(name) for name in tensor.features]
             self._tensors.append((_DTYPES[tensor.type], _picker(columns, len(names)), features))
 
@@ -243,7 +295,7 @@ class ArrayBuilder:
         ]
 
     @staticmethod
-    def _strings(rows: list[Sequence[Any]], features: list[Input], kind: str) -> NDArray[Any]:
+    def _strings(rows: list[Sequence[Any]], features: list[Known], kind: str) -> NDArray[Any]:
         array = np.empty((len(rows), len(features)), dtype=object)
         for index, row in enumerate(rows):
             for column, (value, feature) in enumerate(zip(row, features, strict=True)):
@@ -259,12 +311,13 @@ def _picker(columns: list[int], width: int) -> Callable[[tuple[Any, ...]], Seque
     return itemgetter(*columns)
 
 
-def category(value: str | int | bool | None, feature: Input, kind: str, row: int) -> str:
+def category(value: str | int | bool | None, known: Known, kind: str, row: int) -> str:
     """The text of a category as the model knows it; "" is missing.
 
     Raises:
         InputError: 422 for a missing value that is required, and for one that a closed input does not know.
     """
+    feature = known.feature
     text: str
     match value:
         case str():
@@ -278,7 +331,7 @@ def category(value: str | int | bool | None, feature: Input, kind: str, row: int
     if text == "":
         if feature.nullable:
             return text
-    elif not feature.closed or text in (feature.values or ()):
+    elif known.values is None or text in known.values:
         return text
     raise InputError(
         422,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from redstart.artifacts.predictor import Model
+from redstart.server.hints import Hints
 from redstart.server.inference import Answers, answer
 from redstart.server.loading import Artifact
 from redstart.server.open_inference import OpenInference
@@ -22,6 +23,8 @@ class Answered(NamedTuple):
     body: bytes
     rows: Rows
     answers: Answers
+    json_length: int | None = None
+    """Of the body's JSON, where tensors in binary follow it."""
 
 
 class Service:
@@ -30,16 +33,17 @@ class Service:
     def __init__(self, artifact: Artifact, model: Model, name: str, version: str) -> None:
         self.artifact = artifact
         self.model = model
-        self.rows = RowDecoder(artifact.manifest)
+        hints = Hints(name)
+        self.rows = RowDecoder(artifact.manifest, hints)
         self._manifest = artifact.manifest
-        self._open_inference = OpenInference(artifact.manifest, name, version)
+        self._open_inference = OpenInference(artifact.manifest, name, version, hints)
         self.metadata = _encode(self._open_inference.metadata())
         self.openapi = _encode(document(artifact.manifest, artifact.reference, name, version))
         # The end of every answer to /predict, encoded once.
         self._suffix = b',"model":' + _encode(name) + b',"version":' + _encode(version) + b"}"
 
-    def predict(self, body: bytes) -> Answered:
-        """Answer a request to /predict.
+    def predict(self, body: bytes, json_length: int | None = None) -> Answered:
+        """Answer a request to /predict, which is all JSON.
 
         Raises:
             InputError: the request is wrong. ModelError: the model failed.
@@ -52,12 +56,23 @@ class Service:
             content += b',"probabilities":' + _encode(probabilities[0] if rows.single else probabilities)
         return Answered(content + self._suffix, rows, answers)
 
-    def infer(self, body: bytes) -> Answered:
-        """Answer an infer request of the Open Inference Protocol.
+    def infer(self, body: bytes, json_length: int | None = None) -> Answered:
+        """Answer an infer request of the Open Inference Protocol; `json_length` as the client's header says.
 
         Raises:
             InputError: the request is wrong. ModelError: the model failed.
         """
-        request, rows = self._open_inference.decode(body)
+        request, rows = self._open_inference.decode(body, json_length)
         answers = answer(self._manifest, self.model, rows.tensors)
-        return Answered(self._open_inference.encode(request, answers), rows, answers)
+        encoded = self._open_inference.encode(request, answers)
+        return Answered(encoded.body, rows, answers, encoded.json_length)
+
+    def predict_v1(self, body: bytes, json_length: int | None = None) -> Answered:
+        """Answer a request of KServe's V1 protocol: `instances`, each a list or an object by input name.
+
+        Raises:
+            InputError: the request is wrong. ModelError: the model failed.
+        """
+        rows = self.rows.decode_v1(body)
+        answers = answer(self._manifest, self.model, rows.tensors)
+        return Answered(b'{"predictions":' + _encode(answers.predictions) + b"}", rows, answers)

@@ -59,6 +59,26 @@ def test_an_infer_request_is_answered_as_predict_answers(service):
         pytest.param(changed(0, shape=[2, 1], data=[[40.1], [None]]), id="nested data"),
         pytest.param(changed(0, parameters={"content_type": "np"}), id="parameters, which say nothing to us"),
         pytest.param(REQUEST | {"parameters": {"priority": 3}}, id="parameters of the request"),
+        pytest.param(
+            REQUEST | {"parameters": {"a": [1, {}], "b": {"c": None}}},
+            id="parameters that are lists and objects",
+        ),
+        pytest.param(REQUEST | {"parameters": None, "outputs": None, "id": None}, id="explicit nulls"),
+        pytest.param(changed(0, parameters=None), id="a tensor whose parameters are null"),
+        pytest.param(REQUEST | {"outputs": []}, id="no outputs in particular"),
+        pytest.param(
+            REQUEST
+            | {
+                "outputs": [
+                    {"name": "prediction", "parameters": None},
+                    {"name": "probabilities", "parameters": {"classification": 2}},
+                ]
+            },
+            id="both outputs by name",
+        ),
+        pytest.param(
+            changed(0, shape=[2, 1, 1], data=[[[40.1]], [[None]]]), id="data nested as the shape is"
+        ),
         pytest.param({"inputs": [PRODUCT, TEMPERATURE, TORQUE]}, id="another order of the tensors, no id"),
     ],
 )
@@ -98,6 +118,16 @@ WRONG = [
     pytest.param(changed(0, shape=[1, 2]), "torque has shape [1, 2]; expected [rows]", "torque", id="a row"),
     pytest.param(changed(0, shape=[]), "torque has shape []", "torque", id="no shape"),
     pytest.param(changed(0, shape=[-1, -2]), "torque has shape [-1, -2]", "torque", id="a negative shape"),
+    pytest.param(
+        changed(0, data=[[[40.1]], [[None]]]),
+        "torque[0]: expected a number or null, got array",
+        "torque",
+        id="data nested deeper than the shape",
+    ),
+    pytest.param(
+        changed(0, shape=[600_000], data=[0] * 600_000), "600000 rows in one request", None, id="too many"
+    ),
+    pytest.param(changed(0, name="x" * 100_000), "xxx...xxx", None, id="a name without end"),
     pytest.param(changed(0, shape=[3]), "torque has shape [3] and 2 values", "torque", id="too few values"),
     pytest.param(
         changed(0, shape=[1], data=[1]), "torque has 1 rows, Air temperature [K] has 2", None, id="uneven"
@@ -148,12 +178,70 @@ def test_a_category_that_a_closed_input_does_not_know_is_named_as_a_tensor(make_
             + b"]}]}",
             id="brackets without end",
         ),
+        pytest.param(
+            json.dumps(changed(0, shape=[2**60] * 2)).encode(), id="a shape of numbers that no array has"
+        ),
+        pytest.param(json.dumps(changed(0, shape=[1] * 100_000)).encode(), id="a shape without end"),
+        pytest.param(
+            b'{"inputs": [{"name": "torque", "datatype": "FP32", "shape": [' + b"9" * 100_000 + b"]}]}",
+            id="a size without end",
+        ),
     ],
 )
 def test_a_body_of_another_shape_is_a_400(body, service):
     with pytest.raises(InputError) as caught:
         service.infer(body)
     assert caught.value.status == 400
+
+
+MATRIX = {"name": "input-0", "shape": [2, 2], "datatype": "FP64", "data": [[40.1, 298.1], [None, 300]]}
+
+
+@pytest.fixture
+def numbers(make_service):
+    return make_service(*sample_artifacts.regression())
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        pytest.param({}, id="nested, as numpy's tolist gives it"),
+        pytest.param({"data": [40.1, 298.1, None, 300]}, id="flat"),
+        pytest.param({"name": "torque"}, id="by the name of one input"),
+        pytest.param({"datatype": "INT64", "data": [40, 298, 41, 300]}, id="of integers"),
+    ],
+)
+def test_one_tensor_of_all_inputs_is_read_by_position(tensor, numbers):
+    matrix = MATRIX | tensor
+    flat = [value for row in matrix["data"] for value in (row if isinstance(row, list) else [row])]
+    rows = {"instances": [flat[:2], flat[2:]]}
+    wanted = json.loads(numbers.predict(json.dumps(rows).encode()).body)["prediction"]
+    assert outputs(infer(numbers, {"inputs": [matrix]}))["prediction"]["data"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        pytest.param({"shape": [2, 3]}, "or one tensor of shape [rows, 2] for all", id="of another width"),
+        pytest.param(
+            {"data": [[1, 2], [3, "x"]]}, "Air temperature [K][1]: expected a number", id="a string"
+        ),
+        pytest.param({"data": [[1, 2]]}, "input-0 has shape [2, 2] and 2 values", id="a row less"),
+        pytest.param({"datatype": "BYTES"}, "input-0 has datatype BYTES; expected", id="of texts"),
+        pytest.param({"shape": [5000, 2]}, "5000 rows in one request", id="too many rows"),
+        pytest.param({"shape": [-1, 2]}, "input-0 has shape [-1, 2]", id="of a negative size"),
+    ],
+)
+def test_a_wrong_tensor_of_all_inputs_is_a_422(tensor, message, numbers):
+    with pytest.raises(InputError) as caught:
+        infer(numbers, {"inputs": [MATRIX | tensor]})
+    assert caught.value.status == 422
+    assert message in str(caught.value)
+
+
+def test_a_model_with_categories_takes_no_tensor_of_all_inputs(service):
+    with pytest.raises(InputError, match=r"its inputs are torque.*; send one tensor for each$"):
+        infer(service, {"inputs": [{**MATRIX, "shape": [2, 3], "data": [1, 2, 3, 4, 5, 6]}]})
 
 
 def test_metadata_names_the_tensors(service):
