@@ -99,9 +99,17 @@ class Application:
             self._log(f"the server failed: {error!r}", error)
         start(_STATUS_LINES[status], _HEADERS)
         seconds = perf_counter() - started
-        if first and answered is not None:
+        if answered is not None:
+            rows, predictions = answered.rows, answered.answers.predictions
             self._record(
-                Observation(True, status, seconds, answered.rows.tensors, answered.answers.predictions)
+                Observation(
+                    first,
+                    status,
+                    seconds,
+                    rows.tensors if first else None,
+                    predictions if first else None,
+                    ignored=rows.ignored,
+                )
             )
         else:
             self._record(Observation(first, status, seconds, invalid_output=invalid_output))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,7 +38,8 @@ Cells = dict[tuple[CellKind, str], int]
 
 
 class Observation(NamedTuple):
-    """One answered request. Tensors and predictions only of a weighted first attempt that was answered."""
+    """One answered request. Tensors and predictions only of a weighted first attempt that was answered; `ignored` are
+    the rows of any that was, by input that the model does not use."""
 
     first: bool
     status: int
@@ -46,6 +47,7 @@ class Observation(NamedTuple):
     tensors: Sequence[NDArray[Any]] | None = None
     predictions: Sequence[Label] | None = None
     invalid_output: bool = False
+    ignored: Mapping[str, int] | None = None
 
 
 class NumberCells:
@@ -144,6 +146,9 @@ class Recorder:
                 counts.requests[scope] = dict(Counter(seen.status for seen in of_scope))
                 counts.latency[scope] = latency([seen.seconds for seen in of_scope])
         counts.invalid_outputs = sum(seen.invalid_output and seen.first for seen in taken)
+        for seen in taken:
+            for name, rows in (seen.ignored or {}).items():
+                counts.ignored[name] = counts.ignored.get(name, 0) + rows
         answered = [seen for seen in taken if seen.first and seen.tensors is not None]
         if answered:
             counts.predictions = self._count_predictions(answered)
@@ -198,6 +203,8 @@ def add(into: Counts, more: Counts) -> None:
     for label, count in more.predictions.items():
         into.predictions[label] = into.predictions.get(label, 0) + count
     into.invalid_outputs += more.invalid_outputs
+    for name, rows in more.ignored.items():
+        into.ignored[name] = into.ignored.get(name, 0) + rows
     if more.features:
         cells = {(name, kind, text): count for name, kind, text, count in into.features}
         for name, kind, text, count in more.features:

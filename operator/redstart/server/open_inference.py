@@ -15,6 +15,7 @@ import msgspec
 from redstart.artifacts.manifest import Input, Label, Manifest
 from redstart.server import binary_tensors
 from redstart.server.hints import Hints
+from redstart.server.ignored import IgnoredInputs
 from redstart.server.inference import Answers
 from redstart.server.rows import (
     ArrayBuilder,
@@ -104,8 +105,16 @@ class Encoded(NamedTuple):
 class OpenInference:
     """Metadata, decoding and encoding for one model."""
 
-    def __init__(self, manifest: Manifest, name: str, version: str, hints: Hints) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        name: str,
+        version: str,
+        hints: Hints,
+        ignored: IgnoredInputs | None = None,
+    ) -> None:
         self._manifest = manifest
+        self._ignored = ignored or IgnoredInputs((), manifest)
         self._name = name
         self._version = version
         self._inputs = {feature.name: feature for feature in manifest.inputs}
@@ -159,7 +168,7 @@ class OpenInference:
             if output.name not in self._outputs:
                 known = ", ".join(self._outputs)
                 raise InputError(422, f"outputs: no output {brief(output.name)!r}; the model has {known}")
-        columns = self._columns(request, tail)
+        columns, unused = self._columns(request, tail)
         count = self._count(columns)
         for feature in self._manifest.inputs:
             if feature.name not in columns:
@@ -171,7 +180,8 @@ class OpenInference:
                     )
                 columns[feature.name] = [None] * count
         rows = list(zip(*(columns[feature.name] for feature in self._manifest.inputs), strict=True))
-        return Decoded(request, Rows(self._arrays.build(rows, "inputs"), single=False))
+        counted = self._ignored.counted(dict.fromkeys(unused, count))
+        return Decoded(request, Rows(self._arrays.build(rows, "inputs"), single=False, ignored=counted))
 
     def encode(self, request: InferRequest, answers: Answers) -> Encoded:
         """Write the answer to a request."""
@@ -194,21 +204,27 @@ class OpenInference:
         text = msgspec.json.encode(InferResponse(self._name, self._version, outputs, request.id))
         return Encoded(b"".join([text, *tails]), len(text)) if binary else Encoded(text, None)
 
-    def _columns(self, request: InferRequest, tail: memoryview) -> dict[str, list[Any]]:
+    def _columns(self, request: InferRequest, tail: memoryview) -> tuple[dict[str, list[Any]], set[str]]:
+        """Values by input, and the names of the tensors that the model does not use."""
+        unused: set[str] = set()
         if len(request.inputs) == 1 and self._is_by_position(request.inputs[0]):
             columns, used = self._by_position(request.inputs[0], tail)
         else:
             columns, used = {}, 0
             for tensor in request.inputs:
-                if tensor.name in columns:
+                if tensor.name in columns or tensor.name in unused:
                     raise InputError(422, f"inputs: {brief(tensor.name)} is given twice", field=tensor.name)
+                if tensor.name in self._ignored:
+                    unused.add(tensor.name)
+                    used += _binary_size(tensor, tail[used:])
+                    continue
                 columns[tensor.name], size = self._column(tensor, tail[used:])
                 used += size
         if used != len(tail):
             raise InputError(
                 400, f"{len(tail)} bytes follow the JSON; the tensors' binary_data_size add up to {used}"
             )
-        return columns
+        return columns, unused
 
     def _is_by_position(self, tensor: RequestInput) -> bool:
         """Whether one tensor holds all inputs side by side, as scikit-learn's own protocol servers take them."""
@@ -307,10 +323,23 @@ def _check_rows(rows: int, tensor: RequestInput) -> None:
 def _values(tensor: RequestInput, tail: memoryview) -> tuple[list[Any], int]:
     """The tensor's values, flat, and how many bytes of `tail` they took."""
     count = math.prod(tensor.shape)
-    name = brief(tensor.name)
-    size = tensor.parameters.get("binary_data_size") if isinstance(tensor.parameters, dict) else None
     if tensor.data is not msgspec.UNSET:
         return _flat(tensor.data, count, tensor), 0
+    size = _binary_size(tensor, tail)
+    try:
+        return binary_tensors.read(tail[:size], tensor.datatype, count), size
+    except ValueError as error:
+        raise InputError(
+            422, f"inputs: {brief(tensor.name)} has shape {tensor.shape}: {error}", field=tensor.name
+        ) from None
+
+
+def _binary_size(tensor: RequestInput, tail: memoryview) -> int:
+    """How many bytes of `tail` are the tensor's; none where it has its values in the JSON."""
+    if tensor.data is not msgspec.UNSET:
+        return 0
+    name = brief(tensor.name)
+    size = tensor.parameters.get("binary_data_size") if isinstance(tensor.parameters, dict) else None
     if type(size) is not int:
         raise InputError(
             400, f"the body is no infer request: inputs: {name} has no `data`, and no binary_data_size"
@@ -322,12 +351,7 @@ def _values(tensor: RequestInput, tail: memoryview) -> tuple[list[Any], int]:
             f"whose length {binary_tensors.HEADER} says",
             field=tensor.name,
         )
-    try:
-        return binary_tensors.read(tail[:size], tensor.datatype, count), size
-    except ValueError as error:
-        raise InputError(
-            422, f"inputs: {name} has shape {tensor.shape}: {error}", field=tensor.name
-        ) from None
+    return size
 
 
 def _flat(data: list[Any], count: int, tensor: RequestInput) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from redstart.artifacts.manifest import Input, Label, Manifest, Reference
@@ -9,10 +10,18 @@ from redstart.server.rows import MAX_ROWS
 
 _EXAMPLES = 2
 _SEEN = 50
+_IGNORED = {
+    "type": ["number", "string", "boolean", "null"],
+    "deprecated": True,
+    "description": "An input of an earlier version, which this one does not use: taken and ignored.",
+}
 
 
-def document(manifest: Manifest, reference: Reference, name: str, version: str) -> dict[str, Any]:
-    """OpenAPI 3.1 of /predict and the V2 endpoints; examples are reference rows."""
+def document(
+    manifest: Manifest, reference: Reference, name: str, version: str, ignored: Sequence[str] = ()
+) -> dict[str, Any]:
+    """OpenAPI 3.1 of /predict and the V2 endpoints; examples are reference rows. Inputs that are ignored are
+    deprecated."""
     examples = reference.rows[:_EXAMPLES]
     return {
         "openapi": "3.1.0",
@@ -32,7 +41,7 @@ def document(manifest: Manifest, reference: Reference, name: str, version: str) 
         },
         "components": {
             "schemas": {
-                "Row": _row(manifest, examples),
+                "Row": _row(manifest, examples, ignored),
                 "Values": {
                     "type": "array",
                     "description": "All inputs in this order: "
@@ -123,11 +132,12 @@ def _infer(manifest: Manifest, examples: list[dict[str, Any]]) -> dict[str, Any]
     }
 
 
-def _row(manifest: Manifest, examples: list[dict[str, Any]]) -> dict[str, Any]:
+def _row(manifest: Manifest, examples: list[dict[str, Any]], ignored: Sequence[str]) -> dict[str, Any]:
     return {
         "type": "object",
         "required": [feature.name for feature in manifest.inputs if not feature.nullable],
-        "properties": {feature.name: _value(feature) for feature in manifest.inputs},
+        "properties": {feature.name: _value(feature) for feature in manifest.inputs}
+        | dict.fromkeys(ignored, _IGNORED),
         "additionalProperties": False,
         "examples": examples,
     }

@@ -101,5 +101,6 @@ def split(counts: Counts) -> tuple[Counts, Counts]:
         predictions=counts.predictions,
         features=counts.features[:FEATURE_ENTRIES],
         invalid_outputs=counts.invalid_outputs,
+        ignored=counts.ignored,
     )
     return part, Counts(features=counts.features[FEATURE_ENTRIES:])

@@ -6,8 +6,10 @@ msgspec checks names and types while it parses, by a struct that is made from th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
@@ -15,6 +17,7 @@ import numpy as np
 
 from redstart.artifacts.manifest import Input, Manifest
 from redstart.server.hints import Hints
+from redstart.server.ignored import IgnoredInputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +29,7 @@ MAX_ROWS = 1000
 _LARGEST = float(np.finfo(np.float32).max)
 _NUMBER = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 _DTYPES: dict[str, Any] = {"float": np.float32, "double": np.float64, "string": object}
+_ABSENT = msgspec.Raw()
 _KINDS = ("rows", "instances", "features")
 _PLACE = re.compile(r"\.(rows|instances|features)(.*)`", re.DOTALL)
 _FOUND = re.compile(r"got `(\w{1,20})`")
@@ -46,10 +50,12 @@ class InputError(Exception):
 
 
 class Rows(NamedTuple):
-    """One array for each of the manifest's tensors; `single` when the client asked about one row, not a list."""
+    """One array for each of the manifest's tensors; `single` when the client asked about one row, not a list;
+    `ignored` counts the rows that held an input which the model does not use, by its name."""
 
     tensors: list[NDArray[Any]]
     single: bool
+    ignored: Mapping[str, int] = MappingProxyType({})
 
 
 def brief(text: str) -> str:
@@ -78,11 +84,17 @@ class _V1Request(msgspec.Struct, frozen=True):
 class RowDecoder:
     """Decodes the bodies of /predict for one model."""
 
-    def __init__(self, manifest: Manifest, hints: Hints | None = None) -> None:
-        """`hints` say what to send instead of a body of another protocol."""
+    def __init__(
+        self, manifest: Manifest, hints: Hints | None = None, ignored: IgnoredInputs | None = None
+    ) -> None:
+        """`hints` say what to send instead of a body of another protocol; `ignored` inputs may be sent, and are not
+        looked at."""
         self._inputs = manifest.inputs
         self._hints = hints or Hints(manifest.model)
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_request_type(manifest.inputs))
+        self._ignored = ignored or IgnoredInputs((), manifest)
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+            _request_type(manifest.inputs, self._ignored.names)
+        )
         self._v1 = msgspec.json.Decoder(_V1Request)
         self._astuple = msgspec.structs.astuple
         self._arrays = ArrayBuilder(manifest)
@@ -111,7 +123,26 @@ class RowDecoder:
         rows: list[Any] = [request.features] if single else given[0]
         check_count(len(rows))
         kind = "features" if single else "rows" if request.rows is not msgspec.UNSET else "instances"
-        return Rows(self._arrays.build([self._astuple(row) for row in rows], kind), single)
+        values = [self._astuple(row) for row in rows]
+        counted: dict[str, int] = {}
+        if kind == "rows" and self._ignored.names:
+            values, counted = self._without_ignored(values)
+        return Rows(self._arrays.build(values, kind), single, counted)
+
+    def _without_ignored(
+        self, rows: Sequence[tuple[Any, ...]]
+    ) -> tuple[list[tuple[Any, ...]], dict[str, int]]:
+        """The rows' own inputs, and how many rows held each of the ignored ones, which come after them."""
+        own, names = len(self._inputs), self._ignored.names
+        none = (_ABSENT,) * len(names)
+        present: Counter[str] = Counter()
+        for row in rows:
+            # Most rows hold none, which the comparison of identical objects finds in no time.
+            if (others := row[own:]) != none:
+                present.update(
+                    name for name, value in zip(names, others, strict=True) if value is not _ABSENT
+                )
+        return [row[:own] for row in rows], self._ignored.counted(present)
 
     def decode_v1(self, body: bytes) -> Rows:
         """Read a body of KServe's V1 protocol: `instances` as lists, or as objects by input name.
@@ -234,8 +265,9 @@ def check_count(rows: int) -> None:
         raise InputError(422, f"{rows} rows in one request; send at most {MAX_ROWS}")
 
 
-def _request_type(inputs: Sequence[Input]) -> type[msgspec.Struct]:
+def _request_type(inputs: Sequence[Input], ignored: Sequence[str]) -> type[msgspec.Struct]:
     names = [f"f{index}" for index in range(len(inputs))]
+    others = [f"ignored{index}" for index in range(len(ignored))]
     types = [value_type(feature) for feature in inputs]
     # A nullable input may be left out; each row in `instances` has all values, as nothing else says which is which.
     row = msgspec.defstruct(
@@ -243,8 +275,10 @@ def _request_type(inputs: Sequence[Input]) -> type[msgspec.Struct]:
         [
             (name, kind, None) if feature.nullable else (name, kind)
             for name, kind, feature in zip(names, types, inputs, strict=True)
-        ],
-        rename=dict(zip(names, (feature.name for feature in inputs), strict=True)),
+        ]
+        # Any JSON, which is not turned into objects.
+        + [(name, msgspec.Raw, _ABSENT) for name in others],
+        rename=dict(zip([*names, *others], [*(feature.name for feature in inputs), *ignored], strict=True)),
         forbid_unknown_fields=True,
         kw_only=True,
         gc=False,

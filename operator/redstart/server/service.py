@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import msgspec
 
 from redstart.artifacts.predictor import Model
 from redstart.server.hints import Hints
+from redstart.server.ignored import IgnoredInputs
 from redstart.server.inference import Answers, answer
 from redstart.server.loading import Artifact
 from redstart.server.open_inference import OpenInference
@@ -30,15 +32,18 @@ class Answered(NamedTuple):
 class Service:
     """Answers /predict and infer requests with one artifact's model, under a name and a version."""
 
-    def __init__(self, artifact: Artifact, model: Model, name: str, version: str) -> None:
+    def __init__(
+        self, artifact: Artifact, model: Model, name: str, version: str, ignored: Collection[str] = ()
+    ) -> None:
+        """`ignored` are inputs that clients may go on sending though the model does not use them."""
         self.artifact = artifact
         self.model = model
-        hints = Hints(name)
-        self.rows = RowDecoder(artifact.manifest, hints)
+        hints, unused = Hints(name), IgnoredInputs(ignored, artifact.manifest)
+        self.rows = RowDecoder(artifact.manifest, hints, unused)
         self._manifest = artifact.manifest
-        self._open_inference = OpenInference(artifact.manifest, name, version, hints)
+        self._open_inference = OpenInference(artifact.manifest, name, version, hints, unused)
         self.metadata = _encode(self._open_inference.metadata())
-        self.openapi = _encode(document(artifact.manifest, artifact.reference, name, version))
+        self.openapi = _encode(document(artifact.manifest, artifact.reference, name, version, unused.names))
         # The end of every answer to /predict, encoded once.
         self._suffix = b',"model":' + _encode(name) + b',"version":' + _encode(version) + b"}"
 

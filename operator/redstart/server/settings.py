@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Settings:
     port: int
     formats: tuple[Format, ...]
     threads: int
+    ignored_inputs: tuple[str, ...]
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -51,6 +53,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Settings:
         port=_number(environ, "REDSTART_PORT", 8080),
         formats=formats(environ.get("REDSTART_FORMATS", ",".join(SAFE_FORMATS))),
         threads=_number(environ, "REDSTART_THREADS", 1),
+        ignored_inputs=_names(environ, "REDSTART_IGNORED_INPUTS"),
     )
 
 
@@ -61,6 +64,17 @@ def formats(text: str) -> tuple[Format, ...]:
         if name not in get_args(Format):
             raise ValueError(f"{name!r} is no format; known are {', '.join(get_args(Format))}")
     return cast("tuple[Format, ...]", names)
+
+
+def _names(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The keys of a JSON object."""
+    try:
+        found = json.loads(environ.get(name) or "{}")
+    except ValueError as error:
+        raise ValueError(f"{name} is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} must be a JSON object whose keys are inputs")
+    return tuple(found)
 
 
 def _number(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -66,7 +66,7 @@ def load(options: Settings, app: Application, recorder: Recorder) -> State:
         app.unready = message
         return State(digest=artifact.digest, message=message)
     model = inference.load(artifact)
-    service = Service(artifact, model, options.model, options.version)
+    service = Service(artifact, model, options.model, options.version, options.ignored_inputs)
     found = reference.check(artifact.manifest, model, service.rows, artifact.reference)
     if found.mismatched:
         message = f"{found.mismatched} of {found.rows} reference rows are answered wrongly: {found.first}"

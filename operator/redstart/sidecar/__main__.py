@@ -21,6 +21,7 @@ from pathlib import Path
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from redstart.artifacts.manifest import MANIFEST
 from redstart.sidecar.application import Application, asked, bind, receive
 from redstart.sidecar.counters import Counters
 from redstart.sidecar.exposition import Identity
@@ -53,7 +54,8 @@ def main(environ: Mapping[str, str] = os.environ) -> int:
     host = environ.get("REDSTART_HOST", "0.0.0.0")  # noqa: S104 - a pod has one address, given by its network
     _Server.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
     url = environ.get("REDSTART_READINESS_URL")
-    application = Application(counters, identity, partial(asked, url) if url else None)
+    manifest = Path(environ.get("REDSTART_MODEL_DIR", "/redstart/model")) / MANIFEST
+    application = Application(counters, identity, partial(asked, url) if url else None, manifest=manifest)
     server = make_server(host, int(port), application, _Server, _Handler)
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     stop = threading.Event()

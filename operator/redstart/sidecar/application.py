@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import socket
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from wsgiref.util import FileWrapper
 
 import msgspec
 
@@ -18,6 +19,7 @@ from redstart.sidecar.exposition import Identity
 
 MAX_DATAGRAM = 256 * 1024
 RECEIVE_BUFFER = 4 * 1024 * 1024
+CHUNK = 64 * 1024
 READINESS_SECONDS = 2.0
 """What another server may take to say that it is ready."""
 
@@ -56,19 +58,26 @@ def asked(url: str) -> bool:
 
 
 class Application:
-    """/snapshot, /metrics, /healthz, and in the server's place /v2/health/ready.
+    """/snapshot, /metrics, /manifest, /healthz, and in the server's place /v2/health/ready.
 
     A server answers that behind all the requests that wait for it, so a busy one would seem to be gone."""
 
     def __init__(
-        self, counters: Counters, identity: Identity, ready: Callable[[], bool] | None = None
+        self,
+        counters: Counters,
+        identity: Identity,
+        ready: Callable[[], bool] | None = None,
+        *,
+        manifest: Path,
     ) -> None:
-        """`ready`: whether the server is; by default, what it last reported."""
+        """`ready`: whether the server is; by default, what it last reported. `manifest`: the artifact's, which says
+        what the server takes and answers."""
         self._counters = counters
         self._identity = identity
+        self._manifest = manifest
         self._ready = ready or (lambda: counters.ready(monotonic()))
 
-    def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> list[bytes]:
+    def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             start_response("405 Method Not Allowed", [("allow", "GET, HEAD")])
             return [b""]
@@ -83,6 +92,8 @@ class Application:
             case "/metrics":
                 start_response("200 OK", [("content-type", exposition.CONTENT_TYPE)])
                 return [exposition.metrics(self._counters, self._identity, monotonic()).encode()]
+            case "/manifest":
+                return self._stored_manifest(start_response)
             case "/v2/health/ready":
                 ready = self._ready()
                 start_response(
@@ -94,4 +105,14 @@ class Application:
                 return [b"ok"]
             case _:
                 start_response("404 Not Found", [("content-type", "text/plain")])
-                return [b"there are /snapshot, /metrics, /v2/health/ready and /healthz"]
+                return [b"there are /snapshot, /metrics, /manifest, /v2/health/ready and /healthz"]
+
+    def _stored_manifest(self, start_response: StartResponse) -> Iterable[bytes]:
+        """The bytes as they are, whose sha256 is the artifact's digest: whoever asks needs to trust nobody."""
+        try:
+            file = self._manifest.open("rb")
+        except OSError as error:
+            start_response("503 Service Unavailable", [("content-type", "text/plain")])
+            return [f"{self._manifest.name} cannot be read: {error.strerror}".encode()]
+        start_response("200 OK", [("content-type", "application/json")])
+        return FileWrapper(file, CHUNK)

@@ -33,6 +33,7 @@ class Counters:
     predictions: dict[str, int] = field(default_factory=dict)
     features: dict[str, dict[tuple[CellKind, str], int]] = field(default_factory=dict)
     invalid_outputs: int = 0
+    ignored: dict[str, int] = field(default_factory=dict)
     _sequence: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,6 +71,7 @@ class Counters:
             cells = self.features.setdefault(name, {})
             cells[kind, text] = cells.get((kind, text), 0) + count
         self.invalid_outputs += counts.invalid_outputs
+        _sum(self.ignored, counts.ignored)
 
 
 def _sum(into: dict[Any, int], more: dict[Any, int]) -> None:

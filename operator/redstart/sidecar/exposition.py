@@ -58,6 +58,7 @@ def snapshot(counters: Counters, identity: Identity, now: float, *, features: bo
                 },
             },
             "predictions": dict(counters.predictions),
+            "ignoredInputs": dict(counters.ignored),
         }
         if features:
             document["features"] = {name: _cells(cells) for name, cells in counters.features.items()}
@@ -121,6 +122,12 @@ def _lines(counters: Counters, identity: Identity, now: float) -> Iterator[str]:
     for name, cells in sorted(counters.features.items()):
         for (kind, text), count in sorted(cells.items()):
             yield _sample("feature_rows_total", {"feature": name, "cell": kind, "bin": text}, count)
+    if counters.ignored:
+        yield from _family(
+            "ignored_input_rows_total", "counter", "Rows that held an input which the model does not use."
+        )
+        for name, count in sorted(counters.ignored.items()):
+            yield _sample("ignored_input_rows_total", {"input": name}, count)
     yield from _family("server_starts_total", "counter", "Server processes that reported to this sidecar.")
     yield _sample("server_starts_total", {}, counters.server_starts)
     yield from _family("reports_lost_total", "counter", "Reports of the server that never arrived.")

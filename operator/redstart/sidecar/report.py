@@ -58,7 +58,8 @@ class Latency(msgspec.Struct):
 class Counts(msgspec.Struct):
     """Counts that were added up over some time. Predictions and features are of `first` requests only.
 
-    `features` holds counts by (feature, kind of cell, text of the bin or "").
+    `features` holds counts by (feature, kind of cell, text of the bin or ""); `ignored`, rows of all answered
+    requests by input that the model does not use.
     """
 
     requests: dict[Scope, dict[int, int]] = {}
@@ -66,6 +67,7 @@ class Counts(msgspec.Struct):
     predictions: dict[str, int] = {}
     features: list[tuple[str, CellKind, str, int]] = []
     invalid_outputs: int = 0
+    ignored: dict[str, int] = {}
 
 
 class Delta(msgspec.Struct, frozen=True):

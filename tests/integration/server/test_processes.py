@@ -49,6 +49,26 @@ def test_what_is_answered_is_counted(pod):
     assert b'redstart_serving_requests_total{scope="first",status="422"} 1' in pod.reads("/metrics").body
 
 
+def test_what_is_ignored_is_counted(pod):
+    pod.sidecar()
+    pod.server(REDSTART_IGNORED_INPUTS='{"tool_wear": "Number", "torque": "Number"}')
+    pod.wait_ready()
+    for headers in (FIRST, {}):
+        assert ask(f"{pod.url}/predict", {"rows": [{**ROW, "tool_wear": 5}] * 2}, headers).status == 200
+    assert ask(f"{pod.url}/predict", {"rows": [{**ROW, "tool_waer": 5}]}, FIRST).json["field"] == "tool_waer"
+    eventually(lambda: pod.snapshot()["ignoredInputs"] == {"tool_wear": 4}, "four rows are counted")
+    assert b'redstart_serving_ignored_input_rows_total{input="tool_wear"} 4' in pod.reads("/metrics").body
+
+
+def test_the_sidecar_shows_the_manifest_as_it_is(pod):
+    pod.sidecar()
+    content = (pod.folder / "model" / "manifest.json").read_bytes()
+    found = pod.reads("/manifest")
+    assert (found.status, found.body) == (200, content)
+    (pod.folder / "model" / "manifest.json").unlink()
+    assert pod.reads("/manifest").status == 503
+
+
 def test_the_counts_outlive_the_server(pod):
     pod.sidecar()
     first = pod.server()

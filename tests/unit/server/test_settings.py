@@ -14,6 +14,12 @@ def test_defaults():
     assert (found.model, found.version, found.port, found.threads) == ("m", "m-v1", 8080, 1)
     assert found.model_dir == Path("/redstart/model")
     assert found.formats == ("ONNX", "Skops")
+    assert found.ignored_inputs == ()
+
+
+def test_ignored_inputs():
+    found = settings.read(NAMED | {"REDSTART_IGNORED_INPUTS": '{"tool_wear": "Number", "site": "Category"}'})
+    assert found.ignored_inputs == ("tool_wear", "site")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +33,16 @@ def test_defaults():
         pytest.param(NAMED | {"REDSTART_THREADS": "0"}, "REDSTART_THREADS is '0'", id="no thread"),
         pytest.param(
             NAMED | {"REDSTART_FORMATS": "ONNX,Pickle"}, "'Pickle' is no format", id="an unknown format"
+        ),
+        pytest.param(
+            NAMED | {"REDSTART_IGNORED_INPUTS": "tool_wear"},
+            "REDSTART_IGNORED_INPUTS is no JSON",
+            id="ignored inputs that are no JSON",
+        ),
+        pytest.param(
+            NAMED | {"REDSTART_IGNORED_INPUTS": '["tool_wear"]'},
+            "REDSTART_IGNORED_INPUTS must be a JSON object",
+            id="ignored inputs without types",
         ),
     ],
 )

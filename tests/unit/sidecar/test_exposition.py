@@ -21,6 +21,7 @@ def counters():
         {"0": 1190, "1": 30},
         [("torque", "bin", "(1.0,2.0]", 7), ("torque", "missing", "", 1), ('say "hi"\\\n', "unseen", "", 2)],
         1,
+        {"tool_wear": 40},
     )
     made.receive(Delta("server", 1, STATE, counts), now=100.0)
     return made
@@ -52,6 +53,7 @@ def test_the_snapshot_is_what_the_operator_reads(counters):
             "buckets": {"0": 1000, "9": 200, str(BUCKETS): 34},
         },
         "predictions": {"0": 1190, "1": 30},
+        "ignoredInputs": {"tool_wear": 40},
     }
 
 
@@ -88,6 +90,7 @@ def test_prometheus_reads_the_metrics(counters):
     assert (
         found[f"{name}feature_rows_total", ("bin", ""), ("cell", "unseen"), ("feature", 'say "hi"\\\n')] == 2
     )
+    assert found[f"{name}ignored_input_rows_total", ("input", "tool_wear")] == 40
     assert found[f"{name}report_age_seconds",] == 0.25
 
 
@@ -112,13 +115,14 @@ def test_histogram_buckets_are_cumulative(counters):
         pytest.param("GET", "/metrics", 200, id="metrics"),
         pytest.param("GET", "/healthz", 200, id="health"),
         pytest.param("GET", "/v2/health/ready", 503, id="readiness of a server that was silent lately"),
+        pytest.param("GET", "/manifest", 503, id="the manifest of an artifact that is not there"),
         pytest.param("GET", "/", 404, id="anything else"),
         pytest.param("POST", "/snapshot", 405, id="nothing can be written"),
     ],
 )
-def test_paths(method, path, status, counters):
+def test_paths(method, path, status, counters, tmp_path):
     answered = []
-    Application(counters, IDENTITY)(
+    Application(counters, IDENTITY, manifest=tmp_path / "manifest.json")(
         {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": ""},
         lambda line, _: answered.append(line),
     )
