@@ -17,6 +17,7 @@ from redstart.controllers.inference_service.compatibility import incompatible_in
 from redstart.controllers.inference_service.observe import InvalidSpecError, Observed, observe
 from redstart.controllers.inference_service.record import Record
 from redstart.controllers.inference_service.revision import Target, target
+from redstart.controllers.inference_service.situation import Situation
 from redstart.controllers.inference_service.transitions import Transition, next_transition
 from redstart.kube import errors
 from redstart.kube.controller import Context, Controller
@@ -159,7 +160,7 @@ class InferenceServiceReconciler:
     ) -> Object:
         evidence, state = self._evidence(key, observed, transition.record, analysis, now)
         return status.status(
-            status.Facts(
+            Situation(
                 observed=observed,
                 record=transition.record,
                 target=wanted,

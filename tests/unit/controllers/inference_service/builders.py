@@ -7,9 +7,14 @@ from typing import Any
 
 from redstart.api.v1alpha1 import InferenceServiceSpec
 from redstart.api.v1alpha1.common import Artifact
+from redstart.api.v1alpha1.inference_service import InferenceServiceStatus
+from redstart.controllers.inference_service.observe import Observed, RevisionFacts
 from redstart.controllers.inference_service.record import Decision, Record, Role, RolloutState
 from redstart.controllers.inference_service.revision import Revision, Target, Version, revision_of
+from redstart.controllers.inference_service.scrape import PodAddress, RouterReport
+from redstart.controllers.inference_service.situation import Situation
 from redstart.controllers.inference_service.transitions import Facts
+from redstart.routing.counters import Reading
 
 IMAGE = "redstart-runtime:1"
 START = "2026-01-01T00:00:00Z"
@@ -85,3 +90,64 @@ _FACTS = Facts(
 
 def facts(**fields: Any) -> Facts:
     return replace(_FACTS, **fields)
+
+
+def pods(ready: int, trouble: str = "", **fields: Any) -> RevisionFacts:
+    """A revision with so many ready pods."""
+    facts = RevisionFacts(
+        deployment=None,
+        pods=(),
+        replicas=ready,
+        ready=ready,
+        progress_deadline_exceeded=False,
+        loaded_digest=None,
+        trouble=trouble,
+    )
+    return replace(facts, **fields)
+
+
+def observed(
+    service: InferenceServiceSpec | None = None, status: dict[str, Any] | None = None, **fields: Any
+) -> Observed:
+    """A service whose router finds the pods of every revision."""
+    found = service or spec()
+    reading = Reading(100, 5, 5, {}, frozenset(role(number).revision for number in range(1, 10)))
+    seen = Observed(
+        service={
+            "metadata": {"name": "s", "namespace": "n", "generation": 3},
+            "spec": found.to_dict(),
+            "status": status or {},
+        },
+        spec=found,
+        status=InferenceServiceStatus.model_validate(status or {}),
+        versions={},
+        version_specs={},
+        record=None,
+        config_map=None,
+        revisions={role(1).revision: pods(1), role(2).revision: pods(1)},
+        routers=(RouterReport(PodAddress("router-0", "uid", "10.0.0.1"), reading),),
+        router_pods=(),
+        ready_routers=frozenset({"router-0"}),
+        claims={},
+        children=(),
+    )
+    return replace(seen, **fields)
+
+
+_SITUATION = Situation(
+    observed=observed(),
+    record=steady(1),
+    target=to(1),
+    decision=None,
+    analysis=None,
+    evidence=[],
+    test_state=None,
+    weights=(),
+    refused=None,
+    now=1_767_225_700.0,
+)
+
+
+def situation(**fields: Any) -> Situation:
+    """v1 serves alone on one pod."""
+    return replace(_SITUATION, **fields)
