@@ -15,7 +15,13 @@ from redstart.cli import sample_data
 
 NAMESPACE = "redstart-system"
 FOLDERS = {
-    "rbac": ("serviceaccount.yaml", "roles.yaml", "user-roles.yaml", "pod-update-policy.yaml"),
+    "rbac": (
+        "serviceaccount.yaml",
+        "roles.yaml",
+        "user-roles.yaml",
+        "pod-update-policy.yaml",
+        "version-policy.yaml",
+    ),
     "operator": ("settings.yaml", "lease.yaml", "deployment.yaml", "service.yaml", "networkpolicy.yaml"),
 }
 MONTHS = ("2026-01", "2026-02")

@@ -120,6 +120,34 @@ BAD: dict[str, tuple[Kind, dict[str, Any], str]] = {
         {f"{SOURCE}.secretRef": {"name": "s"}},
         "data.sources.secretRef: pvc:// and configmap:// need no credentials; remove secretRef",
     ),
+    "an output's credentials where none are needed": (
+        T,
+        {"spec.output.secretRef": {"name": "s"}},
+        "output.secretRef: pvc:// needs no credentials; remove secretRef",
+    ),
+    "an artifact's credentials where none are needed": (
+        M,
+        {"spec.artifact.secretRef": {"name": "s"}},
+        "artifact.secretRef: pvc:// needs no credentials; remove secretRef",
+    ),
+    "folds that nothing uses": (
+        T,
+        {"spec.split.validation": {"folds": 3}},
+        "split.validation: its folds choose the threshold of evaluation.threshold.maximize",
+    ),
+    "arguments for a command that takes none": (
+        T,
+        {"spec.template.args": ["--fast"]},
+        "template.args: Redstart's own command takes no arguments; give template.command too",
+    ),
+    "the server's resources said twice": (
+        S,
+        {
+            "spec.predictor.resources": {"limits": {"memory": "1Gi"}},
+            "spec.predictor.template": {"resources": {"limits": {"memory": "2Gi"}}},
+        },
+        "predictor.resources: template.resources says the same of the same container; give one of them",
+    ),
     "features both included and excluded": (
         T,
         {"spec.data.features": {"include": ["a"], "exclude": ["b"]}},

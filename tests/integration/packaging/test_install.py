@@ -220,18 +220,15 @@ def test_in_namespaced_mode_it_may_work_there_and_nowhere_else(cluster: Cluster)
     assert eventually(lambda: cluster.may("create", "jobs.batch", "team-b"))
 
 
+def bind(cluster: Cluster, role: str, namespace: str = "default") -> None:
+    """Give the cluster's role to the user `a-<role>` in a namespace."""
+    binding = ["create", "rolebinding", role, f"--clusterrole={role}", f"--user=a-{role}", "-n", namespace]
+    cluster.run("kubectl", *binding, check=False)
+
+
 def test_editors_may_write_and_viewers_may_read(installed: Cluster) -> None:
     for role in ("edit", "view"):
-        binding = [
-            "create",
-            "rolebinding",
-            role,
-            f"--clusterrole={role}",
-            f"--user=a-{role}",
-            "-n",
-            "default",
-        ]
-        installed.run("kubectl", *binding, check=False)
+        bind(installed, role)
     assert eventually(lambda: all(installed.may("create", kind, user="a-edit") for kind in CRDS))
     assert eventually(lambda: all(installed.may("watch", kind, user="a-view") for kind in CRDS))
     assert not any(installed.may("create", kind, user="a-view") for kind in CRDS)
@@ -288,3 +285,111 @@ def test_the_policy_is_about_the_operator_only(guarded: Cluster) -> None:
     guarded.kubectl(
         "patch", "pod", "server", "--type=merge", "-p", '{"metadata": {"labels": {"by": "admin"}}}'
     )
+
+
+GATE = {"metric": "f1", "value": 0.61, "bound": 0.75, "direction": "AtLeast", "passed": False}
+TRAINED = {
+    **MODEL_VERSION,
+    "metadata": {"name": "trained-v1", "namespace": "default", "labels": {"redstart.dev/model": "trained"}},
+    "spec": {
+        **MODEL_VERSION["spec"],
+        "model": "trained",
+        "gates": [GATE],
+        "lineage": {"trainingJob": "kept", "run": 1},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def trusted(cluster: Cluster) -> Cluster:
+    """With a version that a TrainingJob wrote, an editor, and the policy over ModelVersions in force."""
+    cluster.install()
+    bind(cluster, "edit")
+    eventually(lambda: cluster.run("kubectl", "apply", "-f", "-", given=TRAINED, check=False).returncode == 0)
+    eventually(lambda: edited(cluster, "a-edit", {"metadata": {"annotations": {"seen": "1"}}}) is None)
+    eventually(lambda: edited(cluster, "a-edit", {"spec": {"gates": []}}) is not None)
+    return cluster
+
+
+def edited(cluster: Cluster, user: str, patch: dict[str, Any]) -> str | None:
+    """Why a user's patch of the version was refused, or None."""
+    command = ["patch", "modelversion", "trained-v1", "--type=merge", "-p", json.dumps(patch), "--as", user]
+    result = cluster.run("kubectl", *command, "--dry-run=server", check=False)
+    return result.stderr if result.returncode else None
+
+
+@pytest.mark.parametrize(
+    ("patch", "sentence"),
+    [
+        ({"spec": {"gates": [GATE | {"passed": True}]}}, "spec.gates: the TrainingJob alone writes"),
+        ({"spec": {"gates": []}}, "spec.gates: the TrainingJob alone writes"),
+        ({"spec": {"gates": None}}, "spec.gates: the TrainingJob alone writes"),
+        ({"spec": {"lineage": None}}, "lineage is immutable"),
+        ({"spec": {"metrics": {"f1": 0.99}}}, "metrics is immutable"),
+        ({"spec": {"artifact": {"digest": f"sha256:{'1' * 64}"}}}, "artifact.digest is immutable"),
+        ({"metadata": {"labels": {"redstart.dev/model": "another"}}}, "redstart.dev/model says which model"),
+    ],
+    ids=["a gate passes", "no gates", "gates gone", "lineage", "metrics", "artifact", "label"],
+)
+def test_an_editor_changes_nothing_that_a_trainer_wrote(
+    trusted: Cluster, patch: dict[str, Any], sentence: str
+) -> None:
+    refusal = edited(trusted, "a-edit", patch)
+    assert refusal is not None
+    assert sentence in refusal
+
+
+@pytest.mark.parametrize(
+    ("user", "patch"),
+    [
+        (OPERATOR, {"spec": {"gates": [GATE | {"passed": True}]}}),
+        ("a-edit", {"spec": {"artifact": {"uri": "pvc://models/kept"}}}),
+        ("a-edit", {"metadata": {"annotations": {"reviewed": "yes"}, "labels": {"team": "a"}}}),
+    ],
+    ids=["the operator judges gates anew", "an editor changes nothing", "an editor adds what is its own"],
+)
+def test_what_is_theirs_they_may_change(trusted: Cluster, user: str, patch: dict[str, Any]) -> None:
+    assert edited(trusted, user, patch) is None
+
+
+@pytest.mark.parametrize(
+    ("user", "spec", "sentence"),
+    [
+        ("a-edit", {"gates": [GATE | {"passed": True}]}, "spec.gates: the TrainingJob alone writes"),
+        ("a-edit", {"lineage": {"trainingJob": "kept"}}, "spec.lineage: a TrainingJob alone writes"),
+        ("a-edit", {}, None),
+        ("a-restorer", {"gates": [GATE], "lineage": {"trainingJob": "kept"}}, None),
+    ],
+    ids=[
+        "an editor claims gates",
+        "an editor claims a lineage",
+        "an editor registers a version that was trained elsewhere",
+        "who may restore brings back a backup",
+    ],
+)
+def test_who_may_register_what(
+    trusted: Cluster, user: str, spec: dict[str, Any], sentence: str | None
+) -> None:
+    role = [
+        "create",
+        "clusterrole",
+        "restorer",
+        "--verb=create,restore",
+        "--resource=modelversions.redstart.dev",
+    ]
+    trusted.run("kubectl", *role, check=False)
+    bind(trusted, "restorer")
+    made = {
+        **MODEL_VERSION,
+        "metadata": {"name": "made-v1"},
+        "spec": {**MODEL_VERSION["spec"], "model": "made", **spec},
+    }
+    command = ["create", "--dry-run=server", "--namespace=default", "-f", "-", "--as", user]
+
+    def refusal() -> str:
+        return trusted.run("kubectl", *command, given=made, check=False).stderr
+
+    if sentence is None:
+        assert eventually(lambda: not refusal())
+    else:
+        assert sentence in refusal()

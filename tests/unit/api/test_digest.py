@@ -41,5 +41,28 @@ def test_parameters(one: dict[str, Any], other: dict[str, Any], same: bool) -> N
     assert (whole[0] == whole[1]) is same
 
 
+OWN_TRAINER = {"image": "example.com/trainer@sha256:1", "command": ["train"], "args": ["--fast"]}
+
+TEMPLATES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "another image is another trainer": ({}, {"image": "example.com/trainer"}, False),
+    "another command is another trainer": (OWN_TRAINER, OWN_TRAINER | {"command": ["learn"]}, False),
+    "another argument is another training": (OWN_TRAINER, OWN_TRAINER | {"args": ["--slow"]}, False),
+    "more memory trains the same": (
+        OWN_TRAINER,
+        OWN_TRAINER | {"resources": {"limits": {"memory": "1Gi"}}},
+        True,
+    ),
+    "a toleration trains the same": ({}, {"tolerations": [{"operator": "Exists"}]}, True),
+}
+
+
+@pytest.mark.parametrize(("one", "other", "same"), TEMPLATES.values(), ids=TEMPLATES.keys())
+def test_who_trains_is_part_of_the_input_and_where_is_not(
+    one: dict[str, Any], other: dict[str, Any], same: bool
+) -> None:
+    trained = [digest(training_fields(spec(template=template))) for template in (one, other)]
+    assert (trained[0] == trained[1]) is same
+
+
 def test_elsewhere_whole_numbers_and_fractions_are_the_same_and_null_is_absent() -> None:
     assert digest({"a": 2.0, "b": None, "c": [1.0]}) == digest({"c": [1], "a": 2})

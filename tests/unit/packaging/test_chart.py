@@ -21,6 +21,7 @@ VALUES = {
     "namespaced": (
         "watchNamespaces={team-a,team-b}",
         "podUpdatePolicy.enabled=false",
+        "modelVersionPolicy.enabled=false",
         "rbac.aggregate=false",
     ),
     "highly-available": (

@@ -151,6 +151,10 @@ class PodTemplate(Model):
                 "template.labels: redstart.dev/* and app.kubernetes.io/* are set by the operator; "
                 "use another prefix",
             ),
+            (
+                "!has(self.args) || has(self.command)",
+                "template.args: Redstart's own command takes no arguments; give template.command too",
+            ),
         )
     )
 
@@ -195,7 +199,7 @@ class PodTemplate(Model):
     command: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
     """Command of the main container in place of Redstart's."""
     args: Annotated[list[Text], Field(max_length=64)] | None = None
-    """Arguments of the main container."""
+    """Arguments of that command."""
 
 
 class Condition(Status):
@@ -277,6 +281,10 @@ class Artifact(Model):
             ("self.uri == oldSelf.uri", "artifact.uri is immutable: register another version"),
             ("self.digest == oldSelf.digest", "artifact.digest is immutable: register another version"),
             ("self.format == oldSelf.format", "artifact.format is immutable: register another version"),
+            (
+                "!has(self.secretRef) || !self.uri.startsWith('pvc://')",
+                "artifact.secretRef: pvc:// needs no credentials; remove secretRef",
+            ),
         )
     )
 

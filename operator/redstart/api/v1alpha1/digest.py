@@ -13,7 +13,11 @@ CANONICAL_FORM = 1
 """Version of the canonical form; part of every digest, so that a change of form is never a silent equality."""
 
 # What decides where, when and whether a model trains, but not what it learns. Gates judge a model that exists.
-_OPERATIONAL = frozenset({"suspend", "backoff_limit", "active_deadline", "template", "gates"})
+_OPERATIONAL = frozenset({"suspend", "backoff_limit", "active_deadline", "gates"})
+
+TRAINER_FIELDS = frozenset({"image", "command", "args"})
+"""What of spec.template says who trains: another trainer may learn something else from the same rows. Redstart's own
+trainer is told apart by its semantics instead, so that an upgrade of the operator trains nothing again."""
 
 
 def training_fields(spec: TrainingJobSpec) -> dict[str, Any]:
@@ -25,7 +29,8 @@ def training_fields(spec: TrainingJobSpec) -> dict[str, Any]:
     for source in fields["data"]["sources"]:
         source.pop("secretRef", None)
     fields["output"].pop("secretRef", None)
-    return fields
+    trainer = {name: value for name, value in fields.pop("template", {}).items() if name in TRAINER_FIELDS}
+    return fields | ({"template": trainer} if trainer else {})
 
 
 def changed_fields(spec: TrainingJobSpec, *, without: Set[str]) -> dict[str, Any]:

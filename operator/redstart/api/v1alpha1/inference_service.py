@@ -57,6 +57,15 @@ class ModelReference(Model):
 class Predictor(Model):
     """The pods that serve."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.resources) || !has(self.template) || !has(self.template.resources)",
+                "predictor.resources: template.resources says the same of the same container; give one of them",
+            )
+        )
+    )
+
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     """Number of serving pods; 0 stops the service."""
     resources: Resources | None = None

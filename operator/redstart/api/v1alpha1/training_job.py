@@ -307,7 +307,13 @@ class Output(Model):
     """Where versions are kept."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(("!self.uri.contains('..')", "output.uri: '..' is not allowed"))
+        json_schema_extra=rules(
+            ("!self.uri.contains('..')", "output.uri: '..' is not allowed"),
+            (
+                "!has(self.secretRef) || !self.uri.startsWith('pvc://')",
+                "output.secretRef: pvc:// needs no credentials; remove secretRef",
+            ),
+        )
     )
 
     uri: OutputUri
@@ -342,6 +348,12 @@ class TrainingJobSpec(Model):
                 "!has(self.split) || !has(self.split.strategy) || self.split.strategy != 'Stratified' || "
                 "self.task == 'Classification'",
                 "split.strategy: Stratified is for Classification; use Random",
+            ),
+            (
+                "!has(self.split) || !has(self.split.validation) || (has(self.evaluation) && "
+                "has(self.evaluation.threshold) && has(self.evaluation.threshold.maximize))",
+                "split.validation: its folds choose the threshold of evaluation.threshold.maximize; remove it or give "
+                "that too",
             ),
             (
                 "!has(self.split) || !has(self.split.strategy) || self.split.strategy != 'Time' || "

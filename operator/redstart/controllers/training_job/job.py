@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from redstart.api.durations import seconds
 from redstart.api.v1alpha1 import TrainingJobSpec
 from redstart.api.v1alpha1.common import GROUP
-from redstart.api.v1alpha1.digest import changed_fields, digest, training_fields
+from redstart.api.v1alpha1.digest import TRAINER_FIELDS, changed_fields, digest, training_fields
 from redstart.controllers import pods, storage
 from redstart.controllers.storage import Use
 
@@ -40,7 +40,7 @@ TRAIN_ANNOTATION = f"{GROUP}/train"
 """On a TrainingJob, by its user: a new value asks for a new run."""
 
 _RESOURCES = {"requests": {"cpu": "100m", "memory": "512Mi"}}
-_NOT_FOR_TRAINER = frozenset({"suspend", "backoff_limit", "active_deadline", "template"})
+_NOT_FOR_TRAINER = frozenset({"suspend", "backoff_limit", "active_deadline"})
 
 
 class Runtime(NamedTuple):
@@ -91,12 +91,16 @@ def number_of(child: Mapping[str, Any]) -> int:
 def config_map(owner: Object, spec: TrainingJobSpec, number: int, runtime: Runtime) -> Object:
     """The immutable ConfigMap with job.json."""
     metadata = owner["metadata"]
+    told = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_NOT_FOR_TRAINER))
+    template = told.pop("template")
+    if trainer := {name: value for name, value in template.items() if name in TRAINER_FIELDS}:
+        told["template"] = trainer
     document = {
         "contract": CONTRACT,
         "namespace": metadata["namespace"],
         "trainingJob": metadata["name"],
         "run": number,
-        "spec": spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_NOT_FOR_TRAINER)),
+        "spec": told,
         "allowedFormats": list(runtime.allowed_formats),
     }
     return {
