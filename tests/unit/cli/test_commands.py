@@ -3,6 +3,7 @@
 import _thread
 import json
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -185,6 +186,14 @@ def test_events_that_may_not_be_read_are_said_to_be_so(
 
 CHANGED = {**objects.IN_CANARY, "metadata": {**objects.IN_CANARY["metadata"], "resourceVersion": "11"}}
 COUNTED = [{**objects.EVENTS[0], "count": 2}, *objects.EVENTS[1:]]
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A shell starts what it runs in the background with SIGINT ignored, and Python then leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def watched(server: Server, services: Sequence[tuple[int, Any]], events: Sequence[tuple[int, Any]]) -> None:
