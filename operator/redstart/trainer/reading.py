@@ -13,11 +13,10 @@ from polars import selectors
 from redstart.api.v1alpha1.training_job import Data, Source
 from redstart.artifacts import storage
 from redstart.artifacts.storage import StoreError
+from redstart.trainer import text_columns
 from redstart.trainer.columns import as_text, is_whole
 from redstart.trainer.errors import TrainingError
-
-NULLS = ["", "NA", "NaN", "nan", "null"]
-"""What an unquoted cell of a CSV file may hold in place of a value."""
+from redstart.trainer.times import times
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -109,17 +108,7 @@ def read_rows(files: Sequence[DataFile], categories: Collection[str] = ()) -> pl
 def _read(file: DataFile, categories: Collection[str]) -> pl.DataFrame:
     csv = file.uri.lower().endswith(_CSV)
     try:
-        frame = (
-            pl.read_csv(
-                file.path,
-                infer_schema_length=None,
-                null_values=NULLS,
-                try_parse_dates=True,
-                schema_overrides=dict.fromkeys(categories, pl.String),
-            )
-            if csv
-            else pl.read_parquet(file.path)
-        )
+        frame = pl.read_csv(file.path, infer_schema=False) if csv else pl.read_parquet(file.path)
     except (pl.exceptions.PolarsError, OSError) as error:
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TrainingError("SourceInvalid", f"{file.uri} cannot be read: {line}") from error
@@ -130,8 +119,9 @@ def _read(file: DataFile, categories: Collection[str]) -> pl.DataFrame:
     )
     # Numbers are NaN where they are missing in Parquet written from pandas; from here on, missing is null.
     frame = frame.with_columns(selectors.float().fill_nan(None))
-    named = [frame[name] for name in frame.columns if name in categories]
-    frame = frame.with_columns(_as_category(_cells(values) if csv else values) for values in named)
+    if csv:
+        frame = _typed(frame, categories)
+    frame = frame.with_columns(_as_category(frame[name]) for name in frame.columns if name in categories)
     # A column without a single value says nothing of its type: another file may.
     empty = [pl.col(name).cast(pl.Null) for name in frame.columns if frame[name].null_count() == frame.height]
     return frame.with_columns(empty)
@@ -153,14 +143,15 @@ def _check_names(file: DataFile, names: Sequence[str]) -> None:
             )
 
 
-def _cells(values: pl.Series) -> pl.Series:
-    """Cells of a CSV file that were read as text: as numbers where all are and some have fractions; true and false in
-    small letters, and whole numbers without a fraction, but with the zeros that they begin with."""
-    numbers = values.cast(pl.Float64, strict=False)
-    if numbers.null_count() > values.null_count():
-        small = values.str.to_lowercase()
-        return small if small.is_in(["true", "false"]).all() else values
-    return values.str.replace(r"\.0*$", "") if is_whole(numbers).all() else numbers
+def _typed(cells: pl.DataFrame, categories: Collection[str]) -> pl.DataFrame:
+    """Columns of text with their types; text of other columns than categories may be times."""
+    columns = []
+    for name in cells.columns:
+        values = text_columns.typed(cells[name], category=name in categories)
+        if values.dtype == pl.String and name not in categories and (read := times(values)) is not None:
+            values = read
+        columns.append(values)
+    return pl.DataFrame(columns)
 
 
 def _as_category(values: pl.Series) -> pl.Series:
