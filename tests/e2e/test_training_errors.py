@@ -144,7 +144,7 @@ def test_missing_objects_are_named_and_waited_for(cluster: Kubernetes, store: St
     assert_waiting(cluster, "ConfigMapKeyNotFound", ['has no key "all.csv"', "first.csv"])
 
     cluster.apply(config_map("others", all=DATA.csv()))
-    assert_waiting(cluster, "PodNotStarting", ['secret "store" not found'])
+    assert_waiting(cluster, "FailedMount", ['secret "store" not found'])
 
     cluster.apply(store.secret())
     assert settled(cluster, "m")["status"]["phase"] == "Succeeded"

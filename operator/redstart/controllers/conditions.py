@@ -65,6 +65,16 @@ def written(
     ]
 
 
+def news(wanted: Iterable[Condition], previous: Sequence[Mapping[str, Any]], type_: str) -> Condition | None:
+    """The condition of that type where it has begun to be True, or is so for another reason than before."""
+    found = next((condition for condition in wanted if condition.type == type_), None)
+    if found is None or found.status != "True":
+        return None
+    before = next((condition for condition in previous if condition["type"] == type_), None)
+    known = before is not None and (before["status"], before["reason"]) == ("True", found.reason)
+    return None if known else found
+
+
 def _since(condition: Condition, before: Mapping[str, Any] | None, now: float) -> str:
     if before is not None and before.get("status") == condition.status and "lastTransitionTime" in before:
         return str(before["lastTransitionTime"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from redstart.controllers import pod_status, reports
+from redstart.controllers import pod_events, pod_status, reports
 from redstart.controllers.conditions import seconds
 from redstart.controllers.job_status import Ending
+from redstart.controllers.storage import Problem
 from redstart.kube import errors
 from redstart.kube.cluster import Cluster
 
@@ -15,8 +16,6 @@ Object = dict[str, Any]
 
 LOG_PATIENCE = 600.0
 """Seconds after a Job's end in which a log that cannot be read is asked for again."""
-START_PATIENCE = 5.0
-"""Seconds that a Job may take to make its pod, and a pod to mount its volumes, before their events are asked."""
 
 
 async def log(pod: Object, container: str, ended: Ending, cluster: Cluster, *, now: float) -> str | None:
@@ -36,12 +35,12 @@ async def log(pod: Object, container: str, ended: Ending, cluster: Cluster, *, n
         return None
 
 
-async def warning(job: Object, pods: Sequence[Object], cluster: Cluster, *, now: float) -> str | None:
+async def warning(job: Object, pods: Sequence[Object], cluster: Cluster, *, now: float) -> Problem | None:
     """Why a Job has no pod, or a pod no container: quotas, admission and volumes tell it in events only."""
     if job["spec"].get("suspend"):
         return None
     alive = [pod for pod in pods if pod_status.is_alive(pod)]
     about = next((pod for pod in alive if pod_status.waiting_for_volumes(pod)), None) if alive else job
-    if about is None or now - seconds(about["metadata"]["creationTimestamp"]) < START_PATIENCE:
+    if about is None or now - seconds(about["metadata"]["creationTimestamp"]) < pod_events.PATIENCE:
         return None
-    return await cluster.warning(about)
+    return await pod_events.hindrance(about, cluster)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from redstart.controllers.conditions import seconds
 from redstart.controllers.storage import Problem
 
 Pod = Mapping[str, Any]
@@ -21,6 +22,8 @@ _IMAGE = frozenset(
 _CONFIG = frozenset(
     {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PostStartHookError"}
 )
+# Each attempt has another name: "pods "iris-7d9f-x2x1k" is forbidden: exceeded quota ...".
+_REFUSED_POD = re.compile(r'^(?:Error creating: )?pods "[^"]*" is forbidden: ')
 # The kubelet alternates between the two while it waits for the next attempt; one sentence for both.
 _BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*"(: ErrImagePull)?(: |$)')
 
@@ -39,6 +42,20 @@ def blocked(pod: Pod) -> Problem | None:
     return None
 
 
+def refused(deployment: Mapping[str, Any]) -> Problem | None:
+    """Why the pods of a Deployment cannot be made: a quota, a LimitRange, pod security or a webhook; or None."""
+    for condition in deployment.get("status", {}).get("conditions", []):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            told = condition.get("message") or "it has not said why"
+            return Problem(condition.get("reason") or "FailedCreate", refusal(told))
+    return None
+
+
+def refusal(message: str) -> str:
+    """The API server's sentence about a pod that may not be made, without the name that it would have had."""
+    return f"the API server refuses the pod: {_REFUSED_POD.sub('forbidden: ', message)}"
+
+
 def waiting_for_volumes(pod: Pod) -> bool:
     """Whether a scheduled pod has no container yet: the kubelet is mounting volumes or making its sandbox.
 
@@ -50,6 +67,30 @@ def waiting_for_volumes(pod: Pod) -> bool:
     return all(
         state.get("waiting", {}).get("reason") in ("ContainerCreating", "PodInitializing") for state in states
     ) and not any("running" in state or "terminated" in state for state in states)
+
+
+def seconds_running(pod: Pod, now: float) -> float:
+    """Since the first container of the pod started; 0 when none has. `now` in seconds since the epoch."""
+    started = [at for container in _containers(pod) for at in _moments(container, "startedAt")]
+    return max(0.0, now - min(started)) if started else 0.0
+
+
+def seconds_still(pod: Pod, now: float) -> float:
+    """Since a container of the pod last started or ended, or its node could first start one; 0 before that."""
+    moments = [at for container in _containers(pod) for at in _moments(container, "startedAt", "finishedAt")]
+    # PodReadyToStartContainers: volumes are mounted and the sandbox is there (Kubernetes 1.29).
+    moments.extend(
+        seconds(condition["lastTransitionTime"])
+        for condition in pod.get("status", {}).get("conditions", [])
+        if condition["type"] == "PodReadyToStartContainers" and condition["status"] == "True"
+    )
+    return max(0.0, now - max(moments)) if moments else 0.0
+
+
+def _moments(container: Container, *names: str) -> Iterator[float]:
+    for state in ("state", "lastState"):
+        for told in (container.get(state) or {}).values():
+            yield from (seconds(told[name]) for name in names if told.get(name))
 
 
 def failure(pod: Pod) -> Problem | None:

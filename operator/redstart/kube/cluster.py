@@ -172,13 +172,12 @@ class Cluster:
         """The last lines of a container's log; raises NotFound without the pod, ApiError (400) before it runs."""
         return await self._client.logs(namespace, pod, container, tail_lines)
 
-    async def warning(self, about: Object) -> str | None:
-        """The newest warning event about an object, from the API server: some faults are told nowhere else."""
+    async def newest_event(self, about: Object) -> Object | None:
+        """The newest event about an object, from the API server: some faults are told nowhere else."""
         metadata = about["metadata"]
-        fields = f"involvedObject.uid={metadata['uid']},type=Warning"
+        fields = f"involvedObject.uid={metadata['uid']}"
         found, _ = await self._client.list(EVENT, metadata["namespace"], fields=fields)
-        newest = max(found, key=_last_seen, default=None)
-        return None if newest is None else str(newest.get("message") or newest.get("reason") or "")
+        return max(found, key=_last_seen, default=None)
 
     async def event(
         self, about: Object, type_: Literal["Normal", "Warning"], reason: str, message: str

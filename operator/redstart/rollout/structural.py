@@ -12,20 +12,14 @@ from redstart.rollout.verdict import Outcome, Verdict
 FETCH = "fetch"
 # The kubelet restarts a failed fetch after 0, 10 and 20 s: a store that is away for a moment is forgiven.
 FETCH_RESTARTS = 3
+# One failed pull is no verdict: a registry that is away for a minute is asked again after 10, 20 and 40 s.
+IMAGE_SECONDS = 120.0
 # A router sees a dead host after two health checks of 1 s, and DNS answers after 1 s.
 UNAVAILABLE_SECONDS = 5.0
-# Reasons of the kubelet's image manager (kubernetes/pkg/kubelet/images/types.go).
-IMAGE_REASONS = frozenset(
-    {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "ImageInspectError",
-        "RegistryUnavailable",
-        "SignatureValidationFailed",
-    }
-)
+# Reasons of the kubelet's image manager (kubernetes/pkg/kubelet/images/types.go): those that another attempt may
+# mend, and those that it would not.
+PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"})
+LASTING_IMAGE_REASONS = frozenset({"InvalidImageName", "ErrImageNeverPull", "SignatureValidationFailed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +52,24 @@ class ReferenceRows:
 class PodFacts:
     """A pod of the canary. Leave out pods that are being deleted or were evicted: no fault of the canary.
 
-    loaded_digest and reference are what its server reports, None while it has not reported.
+    containers are those that the canary consists of, without what others inject. loaded_digest and reference are
+    what its server reports, None while it has not reported. seconds_still: for so long no container of it has
+    started or ended, since its node could start one.
     """
 
     name: str
     containers: tuple[ContainerFacts, ...] = ()
     loaded_digest: str | None = None
     reference: ReferenceRows | None = None
+    seconds_still: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class CanaryFacts:
     """What is known of the canary apart from its traffic.
 
-    progress_deadline_exceeded: its Deployment's condition Progressing is False with that reason.
+    progress_deadline_exceeded: its Deployment says so, and a pod of it has run for as long without becoming ready;
+    time that a pod waited to be made, for a node or for its volumes is no fault of the canary.
     seconds_without_host: for so long every router has found a healthy host of stable and none of the canary; else 0.
     """
 
@@ -84,7 +82,8 @@ class CanaryFacts:
 
 def image_pull_failed(facts: CanaryFacts) -> Verdict | None:
     for pod, container in _containers(facts):
-        if container.waiting in IMAGE_REASONS:
+        lasting = container.waiting in LASTING_IMAGE_REASONS
+        if lasting or (container.waiting in PULL_REASONS and pod.seconds_still >= IMAGE_SECONDS):
             return _fail("ImagePullFailed", pod, container, f"waits with {container.waiting}")
     return None
 

@@ -172,6 +172,12 @@ class Nodes:
         """Revisions whose new pods do not become ready."""
         self.resolves = 1000
         """Of how many pods of a revision DNS tells the routers."""
+        self.refused: dict[str, str] = {}
+        """What the API server says to the pods of a Deployment, by its name: they are not made."""
+        self.hindered: dict[str, Object] = {}
+        """The status that a Deployment's new pods stay in, by its name."""
+        self.overdue: set[str] = set()
+        """Deployments whose pods did not become ready for as long as they may take."""
         self.failing: dict[str, float] = {}
         """Share of a revision's first attempts that fail."""
         self._api = api
@@ -205,7 +211,13 @@ class Nodes:
         for name in [name for name in self.running if name not in wanted]:
             self._end(name)
         for name, deployment in wanted.items():
-            if name not in self.running:
+            if name in self.running:
+                continue
+            made = deployment["metadata"]["name"]
+            self._admit(made)
+            if made in self.hindered:
+                self._hinder(name, deployment)
+            elif made not in self.refused:
                 self._begin(name, deployment)
         for name, pod in self.running.items():
             if pod.router is not None:
@@ -232,7 +244,8 @@ class Nodes:
             "metadata": {"name": name, "namespace": self._namespace, "labels": labels},
             "spec": template["spec"] | {"nodeName": "node-1"},
         }
-        self._api.create(pod)
+        if self._api.get(POD, self._namespace, name) is None:
+            self._api.create(pod)
         if router:
             envoy = Router(files or {}, self.resolved)
             ip, endpoint = listening(STATS_PORT, envoy.answer)
@@ -246,6 +259,56 @@ class Nodes:
             ready = revision not in self.unready
             self.running[name] = Running(deployment["metadata"]["name"], revision, ip, endpoint, ready=ready)
         self._tell(name)
+
+    def _admit(self, deployment: str) -> None:
+        """The Deployment tells whether its pods may be made, and whether they have become ready in time."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        told = [
+            ("ReplicaFailure", "True", "FailedCreate", self.refused.get(deployment, "")),
+            ("Progressing", "False", "ProgressDeadlineExceeded", ""),
+        ]
+        holds = (deployment in self.refused, deployment in self.overdue)
+        conditions = [
+            {
+                "type": type_,
+                "status": status,
+                "reason": reason,
+                "message": message,
+                "lastTransitionTime": now,
+                "lastUpdateTime": now,
+            }
+            for (type_, status, reason, message), so in zip(told, holds, strict=True)
+            if so
+        ]
+        path = f"{DEPLOYMENT.path(self._namespace, deployment)}/status"
+        self._api.request(
+            "PATCH", path, {"status": {"conditions": conditions}}, "application/merge-patch+json"
+        )
+
+    def _hinder(self, name: str, deployment: Object) -> None:
+        """A pod that gets no further than its status says."""
+        status = dict(self.hindered[deployment["metadata"]["name"]])
+        template = deployment["spec"]["template"]
+        node = (
+            {}
+            if any(c["type"] == "PodScheduled" for c in status.get("conditions", []))
+            else {"nodeName": "node-1"}
+        )
+        if self._api.get(POD, self._namespace, name) is None:
+            self._api.create(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Pod",
+                    "metadata": {
+                        "name": name,
+                        "namespace": self._namespace,
+                        "labels": template["metadata"]["labels"],
+                    },
+                    "spec": template["spec"] | node,
+                }
+            )
+        path = f"{POD.path(self._namespace, name)}/status"
+        self._api.request("PATCH", path, {"status": status}, "application/merge-patch+json")
 
     def _tell(self, name: str) -> None:
         pod = self.running[name]

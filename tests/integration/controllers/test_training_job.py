@@ -342,7 +342,7 @@ async def test_a_secret_that_is_missing_is_told_from_the_pods_events(world: Worl
     await world.operate(TRAINING_JOB)
     assert world.condition(TRAINING_JOB, "iris") == (
         "False",
-        "PodNotStarting",
+        "FailedMount",
         'MountVolume.SetUp failed for volume "secret-s" : secret "s" not found',
     )
 

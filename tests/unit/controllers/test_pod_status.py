@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.controllers.objects import Object, pod, terminated, waiting
+from tests.unit.controllers.objects import NOW, Object, at, pod, terminated, waiting
 
 from redstart.controllers import pod_status
 
@@ -166,3 +166,75 @@ WAITING: dict[str, tuple[Object, bool]] = {
 @pytest.mark.parametrize(("observed", "wanted"), WAITING.values(), ids=WAITING.keys())
 def test_waiting_for_volumes(observed: Object, wanted: bool) -> None:
     assert pod_status.waiting_for_volumes(observed) is wanted
+
+
+QUOTA = "exceeded quota: q, requested: limits.cpu=1, used: limits.cpu=2, limited: limits.cpu=2"
+REFUSED: dict[str, tuple[Object | None, str | None]] = {
+    "its pods can be made": (None, None),
+    "a quota is used up": (
+        {"message": f'pods "iris-7d9f-x2x1k" is forbidden: {QUOTA}'},
+        f"the API server refuses the pod: forbidden: {QUOTA}",
+    ),
+    "pod security refuses it": (
+        {
+            "message": 'pods "iris-7d9f-abcde" is forbidden: violates PodSecurity "restricted:latest": seccompProfile'
+        },
+        'the API server refuses the pod: forbidden: violates PodSecurity "restricted:latest": seccompProfile',
+    ),
+    "a webhook refuses it": (
+        {"message": 'admission webhook "cost.example.com" denied the request: label cost-center is missing'},
+        'the API server refuses the pod: admission webhook "cost.example.com" denied the request: '
+        "label cost-center is missing",
+    ),
+    "its pods can be made again": ({"status": "False", "message": "old"}, None),
+}
+
+
+@pytest.mark.parametrize(("condition", "want"), REFUSED.values(), ids=REFUSED.keys())
+def test_why_a_deployment_has_no_pod(condition: Object | None, want: str | None) -> None:
+    told = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"} | (condition or {})
+    problem = pod_status.refused({"status": {"conditions": [told] if condition else []}})
+    assert (problem.message if problem else None) == want
+    assert problem is None or problem.reason == "FailedCreate"
+
+
+def started(seconds_ago: float) -> Object:
+    return {"name": "server", "state": {"running": {"startedAt": at(seconds_ago)}}}
+
+
+STARTABLE = {"type": "PodReadyToStartContainers", "status": "True", "lastTransitionTime": at(300)}
+FETCHED = {
+    "name": "fetch",
+    "state": {"terminated": {"startedAt": at(200), "finishedAt": at(90), "exitCode": 0}},
+}
+PULLING = waiting("server", "ImagePullBackOff")
+TIMES: dict[str, tuple[Object, float, float]] = {
+    "a pod that was never scheduled": (pod(JOB, phase="Pending"), 0.0, 0.0),
+    "a pod whose first image cannot be pulled": (
+        pod(JOB, phase="Pending", conditions=[STARTABLE], containerStatuses=[PULLING]),
+        0.0,
+        300.0,
+    ),
+    "a pod whose second image cannot be pulled": (
+        pod(
+            JOB,
+            phase="Pending",
+            conditions=[STARTABLE],
+            initContainerStatuses=[FETCHED],
+            containerStatuses=[PULLING],
+        ),
+        200.0,
+        90.0,
+    ),
+    "a pod that runs": (
+        pod(JOB, conditions=[STARTABLE], initContainerStatuses=[FETCHED], containerStatuses=[started(60)]),
+        200.0,
+        60.0,
+    ),
+}
+
+
+@pytest.mark.parametrize(("found", "running", "still"), TIMES.values(), ids=TIMES.keys())
+def test_for_how_long(found: Object, running: float, still: float) -> None:
+    assert pod_status.seconds_running(found, NOW) == running
+    assert pod_status.seconds_still(found, NOW) == still

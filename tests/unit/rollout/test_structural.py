@@ -29,22 +29,22 @@ def with_pod(pod: PodFacts) -> CanaryFacts:
     ("facts", "reason", "message"),
     [
         pytest.param(
-            with_container(replace(SERVER, waiting="ImagePullBackOff", message='Back-off pulling "x:1"')),
+            with_pod(
+                PodFacts(
+                    "canary-2",
+                    (replace(SERVER, waiting="ImagePullBackOff", message='Back-off pulling "x:1"'),),
+                    seconds_still=120.0,
+                )
+            ),
             "ImagePullFailed",
             'container server of pod canary-2 waits with ImagePullBackOff: Back-off pulling "x:1"',
-            id="an image that cannot be pulled",
+            id="an image that cannot be pulled for two minutes",
         ),
         pytest.param(
             with_container(replace(SERVER, waiting="InvalidImageName")),
             "ImagePullFailed",
             "container server of pod canary-2 waits with InvalidImageName",
             id="an image name that is none",
-        ),
-        pytest.param(
-            with_container(replace(SERVER, waiting="ErrImagePull")),
-            "ImagePullFailed",
-            "container server of pod canary-2 waits with ErrImagePull",
-            id="the first failed pull",
         ),
         pytest.param(
             with_container(
@@ -149,6 +149,14 @@ def test_a_sign_fails_the_canary(facts: CanaryFacts, reason: str, message: str) 
         ),
         pytest.param(
             with_pod(PodFacts("canary-2", (SERVER,), DIGEST, ReferenceRows(256, 0))), id="all rows right"
+        ),
+        pytest.param(
+            with_pod(PodFacts("canary-2", (replace(SERVER, waiting="ErrImagePull"),), seconds_still=119.0)),
+            id="a registry that is away for less than two minutes",
+        ),
+        pytest.param(
+            with_container(replace(SERVER, waiting="CreateContainerConfigError")),
+            id="a container that lacks what others have to bring",
         ),
         pytest.param(replace(HEALTHY, seconds_without_host=60.0), id="no host at weight 0"),
         pytest.param(replace(HEALTHY, weight=20, seconds_without_host=4.9), id="no host for less than 5 s"),

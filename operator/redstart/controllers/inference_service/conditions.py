@@ -8,18 +8,24 @@ from __future__ import annotations
 from redstart.api.v1alpha1.common import condition_of
 from redstart.controllers.conditions import Condition, false, true, unknown
 from redstart.controllers.inference_service.situation import Situation
-from redstart.rollout.decision import Action
+from redstart.controllers.storage import Problem
+from redstart.rollout.decision import Action, Decision
 from redstart.rollout.forecast import too_slow
 
 TRAFFIC_SECONDS = 10.0
 """Traffic is not judged before it was seen for so long."""
 
 
+_WAITS_FOR_PODS = frozenset({"CanaryNotReady", "ScalingForPromotion"})
+
+
 def conditions(situation: Situation) -> list[Condition]:
+    """All that hold or have something to say, with messages as they are written."""
     found = (
         ready(situation),
         reconciling(situation),
         stalled(situation),
+        pods_blocked(situation),
         progressing(situation),
         metrics_available(situation),
         enough_traffic(situation),
@@ -56,11 +62,11 @@ def ready(situation: Situation) -> Condition:
     revision = situation.revision(record.stable.revision)
     ready = revision.ready if revision else 0
     if ready == 0:
-        trouble = revision.trouble if revision else ""
-        message = f"no pod of {record.stable.version} is ready" + (f": {trouble}" if trouble else "")
-        return false("Ready", "PodsNotReady", message)
+        message = f"no pod of {record.stable.version} is ready"
+        return false("Ready", "PodsNotReady", _because(message, revision.problem if revision else None))
     if not situation.observed.ready_routers:
-        return false("Ready", "RouterNotReady", "no router pod is ready")
+        message = _because("no router pod is ready", situation.observed.router_problem)
+        return false("Ready", "RouterNotReady", message)
     if not situation.observed.reaches(record.stable.revision):
         return false("Ready", "RouterNotReady", f"the router looks for the pods of {record.stable.version}")
     return true(
@@ -80,29 +86,26 @@ def reconciling(situation: Situation) -> Condition | None:
         )
     if record.canary is not None:
         held = situation.decision is not None and situation.decision.reason == "Inconclusive"
-        if held:
+        if held or _canary_stuck(situation) is not None:
             return None
-        message = (
-            situation.decision.message if situation.decision else f"canary {record.canary.version} starts"
-        )
+        message = _told(situation.decision, situation) or f"canary {record.canary.version} starts"
         return true("Reconciling", "RollingOut", message)
     if record.rollout is not None:
         return true("Reconciling", "Finishing", f"{record.rollout.other.version} is being taken out")
     revision = situation.revision(record.stable.revision)
     ready = revision.ready if revision else 0
     if ready < spec.predictor.replicas:
-        if revision is not None and revision.progress_deadline_exceeded and ready == 0:
+        if revision is not None and revision.overdue and ready == 0:
             return None
-        trouble = f": {revision.trouble}" if revision and revision.trouble else ""
+        message = f"{ready} of {spec.predictor.replicas} pods of {record.stable.version} are ready"
         return true(
-            "Reconciling",
-            "WaitingForPods",
-            f"{ready} of {spec.predictor.replicas} pods of {record.stable.version} are ready{trouble}",
+            "Reconciling", "WaitingForPods", _because(message, revision.problem if revision else None)
         )
     if spec.predictor.replicas and not (
         situation.observed.ready_routers and situation.observed.reaches(record.stable.revision)
     ):
-        return true("Reconciling", "WaitingForRouter", "no router pod reaches a serving pod yet")
+        message = _because("no router pod reaches a serving pod yet", situation.observed.router_problem)
+        return true("Reconciling", "WaitingForRouter", message)
     if situation.target.revision is None and situation.target.reason == "WaitingForVersion":
         return true("Reconciling", situation.target.reason, situation.target.message)
     return None
@@ -121,10 +124,55 @@ def stalled(situation: Situation) -> Condition | None:
         return true("Stalled", decision.reason, decision.message)
     record = situation.record
     revision = situation.revision(record.stable.revision) if record and record.rollout is None else None
-    if revision is not None and revision.progress_deadline_exceeded and revision.ready == 0:
-        trouble = f": {revision.trouble}" if revision.trouble else ""
-        return true("Stalled", "ProgressDeadlineExceeded", f"the pods did not become ready in time{trouble}")
+    if revision is not None and revision.overdue and revision.ready == 0:
+        message = _because("the pods did not become ready in time", revision.problem)
+        return true("Stalled", "ProgressDeadlineExceeded", message)
+    if record is not None and record.canary is not None and (problem := _canary_stuck(situation)) is not None:
+        message = f"canary {record.canary.version} does not start: {problem.message}"
+        return true("Stalled", problem.reason, f"{message}; when that is mended the rollout goes on")
     return None
+
+
+def pods_blocked(situation: Situation) -> Condition | None:
+    """What keeps pods from being made, started or ready, of every arm and of the router."""
+    record, wanted = situation.record, situation.observed.spec.predictor.replicas
+    if record is None:
+        return None
+    found = []
+    stable, canary = situation.revision(record.stable.revision), None
+    if stable is not None and stable.ready < wanted:
+        found.append(("stable", stable.problem))
+    if record.canary is not None and (canary := situation.revision(record.canary.revision)) is not None:
+        found.append(("canary", canary.problem))
+    found.append(("router", situation.observed.router_problem))
+    problems = [(name, problem) for name, problem in found if problem is not None]
+    if not problems:
+        return None
+    message = "; ".join(f"{name}: {problem.message}" for name, problem in problems)
+    return true("PodsBlocked", problems[0][1].reason, message)
+
+
+def _canary_stuck(situation: Situation) -> Problem | None:
+    """What has kept the canary from becoming ready for longer than pods may take, though it is not at fault."""
+    record, decision = situation.record, situation.decision
+    canary = situation.revision(record.canary.revision) if record and record.canary else None
+    if canary is None or decision is None or decision.reason not in _WAITS_FOR_PODS or not canary.overdue:
+        return None
+    return canary.problem
+
+
+def _told(decision: Decision | None, situation: Situation) -> str:
+    """What the rollout waits for; of pods that are not ready, why."""
+    record = situation.record
+    if decision is None or record is None or record.canary is None:
+        return ""
+    canary = situation.revision(record.canary.revision)
+    waits = decision.reason in _WAITS_FOR_PODS
+    return _because(decision.message, canary.problem if canary and waits else None)
+
+
+def _because(message: str, problem: Problem | None) -> str:
+    return f"{message}: {problem.message}" if problem else message
 
 
 def progressing(situation: Situation) -> Condition | None:
@@ -133,7 +181,7 @@ def progressing(situation: Situation) -> Condition | None:
     if record is None or record.canary is None or decision is None:
         return None
     kind = false if decision.action is Action.HOLD else true
-    return kind("Progressing", decision.reason, decision.message)
+    return kind("Progressing", decision.reason, _told(decision, situation))
 
 
 def metrics_available(situation: Situation) -> Condition | None:

@@ -21,6 +21,8 @@ from redstart.controllers.inference_service.record import ANNOTATION, Record, pa
 from redstart.controllers.inference_service.revision import Version
 from redstart.controllers.inference_service.scrape import PodAddress, RouterReport, Snapshot
 from redstart.controllers.inference_service.transitions import policy_of
+from redstart.controllers.pod_events import Asked
+from redstart.controllers.storage import Problem
 from redstart.kube.cluster import Cluster
 from redstart.kube.controller import Context
 from redstart.kube.kinds import (
@@ -53,11 +55,14 @@ class RevisionFacts:
     pods: tuple[PodFacts, ...]
     replicas: int
     ready: int
+    overdue: bool
+    """Whether its pods did not become ready in time, whatever the cause."""
     progress_deadline_exceeded: bool
+    """Whether that is so although they run."""
     loaded_digest: str | None
     """The digest that every ready pod reports; None while one does not, or they differ."""
-    trouble: str
-    """Why pods do not start, in a sentence; empty when nothing is known to be wrong."""
+    problem: Problem | None
+    """Why pods that are not ready do not become so; None when nothing is known to be wrong."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,8 @@ class Observed:
     routers: tuple[RouterReport, ...]
     router_pods: tuple[Object, ...]
     ready_routers: frozenset[str]
+    router_problem: Problem | None
+    """Why a router pod that is not ready does not become so."""
     claims: dict[str, Object | None]
     children: tuple[Object, ...]
 
@@ -108,9 +115,9 @@ class InvalidSpecError(Exception):
     """The spec breaks a rule that the API server does not know."""
 
 
-async def observe(key: Key, context: Context) -> Observed | None:
+async def observe(key: Key, context: Context, asked: Asked) -> Observed | None:
     """Reads the cache, the routers and the serving pods; None when the service is gone."""
-    cluster = context.cluster
+    cluster, now = context.cluster, context.now()
     service = cluster.get(INFERENCE_SERVICE, key.namespace, key.name)
     if service is None or service["metadata"].get("deletionTimestamp"):
         return None
@@ -143,6 +150,8 @@ async def observe(key: Key, context: Context) -> Observed | None:
             _addresses(serving_pods) if rolling_out or not _loaded(status, serving_pods) else [],
         ),
     )
+    told = await _told_of(live, cluster, asked, now)
+    routers = _deployment(children, router_name(key.name))
     return Observed(
         service=service,
         spec=spec,
@@ -151,10 +160,11 @@ async def observe(key: Key, context: Context) -> Observed | None:
         version_specs={name: found for name, (_, found) in specs.items()},
         record=record,
         config_map=config_map,
-        revisions=_revisions(children, serving_pods, snapshots, status),
+        revisions=_revisions(children, serving_pods, snapshots, status, told, now),
         routers=tuple(reports),
         router_pods=router_pods,
         ready_routers=frozenset(pod["metadata"]["name"] for pod in router_pods if _is_ready(pod)),
+        router_problem=_problem(routers, router_pods, (), told),
         claims={
             claim: cluster.get(PERSISTENT_VOLUME_CLAIM, key.namespace, claim)
             for claim in storage.claims(storage.Use(found.artifact.uri) for _, found in specs.values())
@@ -275,11 +285,26 @@ def _loaded(status: InferenceServiceStatus, pods: Iterable[Object]) -> bool:
     return ready == stable.ready_replicas
 
 
+async def _told_of(pods: Iterable[Object], cluster: Cluster, asked: Asked, now: float) -> dict[str, Problem]:
+    """What events tell of pods that wait for their volumes, by the pod's name."""
+    found = {
+        pod["metadata"]["name"]: await asked.about(pod, cluster, now) for pod in pods if not _is_ready(pod)
+    }
+    return {name: problem for name, problem in found.items() if problem is not None}
+
+
+def _deployment(children: Iterable[Object], name: str) -> Object | None:
+    named = (child for child in children if child["kind"] == "Deployment")
+    return next((child for child in named if child["metadata"]["name"] == name), None)
+
+
 def _revisions(
     children: Iterable[Object],
     pods: list[Object],
     snapshots: Mapping[str, Snapshot],
     status: InferenceServiceStatus,
+    told: Mapping[str, Problem],
+    now: float,
 ) -> dict[str, RevisionFacts]:
     deployments = {
         _revision(child): child for child in children if child["kind"] == "Deployment" and _revision(child)
@@ -287,7 +312,13 @@ def _revisions(
     names = {*deployments, *(_revision(pod) for pod in pods)} - {""}
     return {
         name: _facts(
-            deployments.get(name), [pod for pod in pods if _revision(pod) == name], snapshots, name, status
+            deployments.get(name),
+            [pod for pod in pods if _revision(pod) == name],
+            snapshots,
+            name,
+            status,
+            told,
+            now,
         )
         for name in names
     }
@@ -299,6 +330,8 @@ def _facts(
     snapshots: Mapping[str, Snapshot],
     revision: str,
     status: InferenceServiceStatus,
+    told: Mapping[str, Problem],
+    now: float,
 ) -> RevisionFacts:
     ready = [pod["metadata"]["name"] for pod in pods if _is_ready(pod)]
     digests = {snapshots[name].loaded_digest if name in snapshots else None for name in ready}
@@ -306,24 +339,31 @@ def _facts(
     if not snapshots and status.stable is not None and status.stable.revision == revision:
         loaded = status.stable.loaded_digest if ready else None
     progressing = condition_of((deployment or {}).get("status") or {}, "Progressing") or {}
-    facts = tuple(_pod_facts(pod, snapshots.get(pod["metadata"]["name"])) for pod in pods)
+    overdue = progressing.get("reason") == "ProgressDeadlineExceeded"
+    deadline = float((deployment or {}).get("spec", {}).get("progressDeadlineSeconds", 0))
+    facts = tuple(_pod_facts(pod, snapshots.get(pod["metadata"]["name"]), now) for pod in pods)
     return RevisionFacts(
         deployment=deployment,
         pods=facts,
         replicas=int((deployment or {}).get("spec", {}).get("replicas", 0)),
         ready=len(ready),
-        progress_deadline_exceeded=progressing.get("reason") == "ProgressDeadlineExceeded",
+        overdue=overdue,
+        progress_deadline_exceeded=overdue
+        and any(not _is_ready(pod) and pod_status.seconds_running(pod, now) >= deadline for pod in pods),
         loaded_digest=loaded,
-        trouble=_trouble(pods, facts),
+        problem=_problem(deployment, pods, facts, told),
     )
 
 
-def _pod_facts(pod: Object, snapshot: Snapshot | None) -> PodFacts:
+def _pod_facts(pod: Object, snapshot: Snapshot | None, now: float) -> PodFacts:
     status = pod.get("status") or {}
     statuses = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     return PodFacts(
         name=pod["metadata"]["name"],
-        containers=tuple(_container_facts(entry) for entry in statuses),
+        containers=tuple(
+            _container_facts(entry) for entry in statuses if entry["name"] in serving.CONTAINERS
+        ),
+        seconds_still=pod_status.seconds_still(pod, now),
         loaded_digest=snapshot.loaded_digest if snapshot else None,
         reference=ReferenceRows(
             snapshot.reference_rows, snapshot.reference_mismatched, snapshot.first_mismatch
@@ -356,14 +396,27 @@ def _said(terminated: Object) -> str:
     return text.splitlines()[-1][:300] if text else ""
 
 
-def _trouble(pods: list[Object], facts: tuple[PodFacts, ...]) -> str:
-    for pod, pod_facts in zip(pods, facts, strict=True):
-        if pod_facts.reference is not None and pod_facts.reference.mismatched:
-            return (
-                f"pod {pod_facts.name} answers {pod_facts.reference.mismatched} of {pod_facts.reference.rows} "
-                f"reference rows otherwise than at training time: {pod_facts.reference.first}"
+def _problem(
+    deployment: Object | None,
+    pods: Iterable[Object],
+    facts: Iterable[PodFacts],
+    told: Mapping[str, Problem],
+) -> Problem | None:
+    """What keeps a Deployment's pods from being made or from becoming ready; the first that is known."""
+    for known in facts:
+        if known.reference is not None and known.reference.mismatched:
+            return Problem(
+                "ReferenceRowsMismatch",
+                f"pod {known.name} answers {known.reference.mismatched} of {known.reference.rows} "
+                f"reference rows otherwise than at training time: {known.reference.first}",
             )
-        problem = pod_status.blocked(pod) or pod_status.failure(pod)
+    if deployment is not None and (refused := pod_status.refused(deployment)) is not None:
+        return refused
+    for pod in pods:
+        name = pod["metadata"]["name"]
+        problem = (
+            None if _is_ready(pod) else pod_status.blocked(pod) or told.get(name) or pod_status.failure(pod)
+        )
         if problem is not None:
-            return f"pod {pod_facts.name}: {problem.message}"
-    return ""
+            return Problem(problem.reason, f"pod {name}: {problem.message}")
+    return None

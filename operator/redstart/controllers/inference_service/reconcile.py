@@ -14,11 +14,14 @@ from redstart.controllers.inference_service import analysis as live
 from redstart.controllers.inference_service import desired, serving, status, transitions
 from redstart.controllers.inference_service.analysis import Analysis
 from redstart.controllers.inference_service.compatibility import incompatible_inputs
+from redstart.controllers.inference_service.conditions import conditions
+from redstart.controllers.inference_service.notices import changes
 from redstart.controllers.inference_service.observe import InvalidSpecError, Observed, observe
 from redstart.controllers.inference_service.record import Record
 from redstart.controllers.inference_service.revision import Target, target
 from redstart.controllers.inference_service.situation import Situation
 from redstart.controllers.inference_service.transitions import Transition, next_transition
+from redstart.controllers.pod_events import Asked
 from redstart.kube import errors
 from redstart.kube.controller import Context, Controller
 from redstart.kube.kinds import INFERENCE_SERVICE, MODEL_VERSION, POD, Key
@@ -70,6 +73,7 @@ class InferenceServiceReconciler:
     """Reconciles one service at a time; holds the live evidence of the rollouts between two looks."""
 
     def __init__(self) -> None:
+        self._asked = Asked()
         self._analyses: dict[Key, Analysis] = {}
         self._reported: dict[Key, _Reported] = {}
         self._quiet: dict[Key, _Quiet] = {}
@@ -79,7 +83,7 @@ class InferenceServiceReconciler:
     async def reconcile(self, key: Key, context: Context) -> float | None:
         """Brings the service a step nearer to its spec; returns seconds until the next look."""
         try:
-            observed = await observe(key, context)
+            observed = await observe(key, context, self._asked)
         except InvalidSpecError as error:
             await self._fail(key, context, "InvalidSpec", str(error))
             return None
@@ -104,11 +108,11 @@ class InferenceServiceReconciler:
             refused = await _apply_children(observed, transition, context)
         if refused is None:
             await _prune(observed, transition.record, context)
-        else:
-            await context.cluster.event(observed.service, "Warning", *_told(refused))
-        await context.cluster.patch_status(
-            observed.service, self._status(key, observed, wanted, transition, analysis, refused, now)
-        )
+        situation = self._situation(key, observed, wanted, transition, analysis, refused, now)
+        told = status.status(situation)
+        if await context.cluster.patch_status(observed.service, told) is not None:
+            for notice in changes(conditions(situation), _conditions(observed.service)):
+                await context.cluster.event(observed.service, notice.type, notice.reason, notice.message)
         if refused is not None and not _urgent(transition.record):
             return REFUSED_SECONDS
         fresh = now - self._planned.get(key, -math.inf) < PLAN_PATIENCE
@@ -148,7 +152,7 @@ class InferenceServiceReconciler:
             quiet = self._quiet[key] = _Quiet(state.id, now)
         return now - quiet.since
 
-    def _status(
+    def _situation(
         self,
         key: Key,
         observed: Observed,
@@ -157,21 +161,19 @@ class InferenceServiceReconciler:
         analysis: Analysis | None,
         refused: errors.ApiError | None,
         now: float,
-    ) -> Object:
+    ) -> Situation:
         evidence, state = self._evidence(key, observed, transition.record, analysis, now)
-        return status.status(
-            Situation(
-                observed=observed,
-                record=transition.record,
-                target=wanted,
-                decision=transition.decision,
-                analysis=analysis,
-                evidence=evidence,
-                test_state=state,
-                weights=live.weights(observed.record, observed.routers) if observed.record else (),
-                refused=_told(refused) if refused is not None else None,
-                now=now,
-            )
+        return Situation(
+            observed=observed,
+            record=transition.record,
+            target=wanted,
+            decision=transition.decision,
+            analysis=analysis,
+            evidence=evidence,
+            test_state=state,
+            weights=live.weights(observed.record, observed.routers) if observed.record else (),
+            refused=_told(refused) if refused is not None else None,
+            now=now,
         )
 
     def _evidence(
@@ -260,6 +262,10 @@ def _told(refused: errors.ApiError) -> tuple[str, str]:
     if isinstance(refused, errors.NotOurs):
         return refused.reason, refused.message
     return "Refused", f"the API server refuses what the spec asks for: {refused.message}"
+
+
+def _conditions(service: Object) -> list[Object]:
+    return (service.get("status") or {}).get("conditions") or []
 
 
 def _target(observed: Observed, context: Context) -> Target:
@@ -371,6 +377,9 @@ def _next_look(
     facts = observed.revisions.get(record.stable.revision)
     if facts is not None and facts.ready > 0 and not observed.reaches(record.stable.revision):
         return ROUTER_SECONDS
+    if observed.router_problem is not None or (facts is not None and facts.problem is not None):
+        # Events tell of a volume that is there at last, and nobody tells us of events.
+        return LOADED_SECONDS
     unknown = facts is not None and facts.ready > 0 and facts.loaded_digest is None
     # A server that is not ours tells no digest: asking it again would never end.
     own = serving.is_own(observed.spec.predictor.template)

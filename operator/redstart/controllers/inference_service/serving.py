@@ -17,6 +17,8 @@ from redstart.routing.plan import last_resort_name
 Object = dict[str, Any]
 
 COMPONENT = "server"
+CONTAINERS = frozenset({"fetch", "metrics", "server"})
+"""What a serving pod of ours consists of; others may inject more."""
 REVISION_LABEL = f"{GROUP}/revision"
 VERSION_LABEL = f"{GROUP}/version"
 TEMPLATE_ANNOTATION = f"{GROUP}/template"

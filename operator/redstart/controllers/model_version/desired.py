@@ -81,7 +81,7 @@ def _running(observed: Observed, job: Object) -> Verification:
     if alive and (problem := pod_status.blocked(alive[0])) is not None:
         return _under_way(problem.reason, _told(problem.message, observed))
     if observed.warning:
-        return _under_way("PodNotStarting", _told(observed.warning, observed))
+        return _under_way(observed.warning.reason, _told(observed.warning.message, observed))
     if failed is not None:
         attempts = job.get("status", {}).get("failed", 0)
         return _under_way(failed.reason, f"{failed.message} (tried {attempts} times; trying again)")

@@ -14,6 +14,7 @@ from redstart.controllers import job_reads, storage
 from redstart.controllers.job_status import ending
 from redstart.controllers.model_version.job import VERIFY, job_name, use
 from redstart.controllers.model_version.outcome import Outcome, outcome, verifier
+from redstart.controllers.storage import Problem
 from redstart.kube.cluster import Cluster
 from redstart.kube.controller import Context
 from redstart.kube.kinds import INFERENCE_SERVICE, JOB, MODEL_VERSION, PERSISTENT_VOLUME_CLAIM, POD, Key
@@ -34,8 +35,8 @@ class Observed:
     job: Object | None = None
     """The Job that verifies it; ours, and perhaps for an earlier secretRef."""
     pods: list[Object] = field(default_factory=list)
-    warning: str | None = None
-    """The newest warning event about a pod or Job that does not get on."""
+    warning: Problem | None = None
+    """What the newest event about a pod or Job that does not get on warns of."""
     outcome: Outcome | None = None
     claims: Mapping[str, Object | None] = field(default_factory=dict)
     serving: list[Serving] = field(default_factory=list)

@@ -9,7 +9,7 @@ from redstart.controllers.conditions import unknown
 from redstart.controllers.model_version.desired import Plan, Verification, desired
 from redstart.controllers.model_version.job import Runtime
 from redstart.controllers.model_version.observe import observe
-from redstart.controllers.model_version.status import status
+from redstart.controllers.model_version.status import hindrance, status
 from redstart.controllers.storage import claim_of
 from redstart.kube import errors
 from redstart.kube.cluster import Cluster
@@ -42,6 +42,8 @@ async def reconcile(key: Key, context: Context) -> float | None:
     except errors.REFUSED as error:
         plan = Plan(_refused(error), requeue=REFUSED_AGAIN)
     written = await context.cluster.patch_status(observed.resource, status(observed, plan))
+    if written is not None and (told := hindrance(observed, plan)) is not None:
+        await context.cluster.event(observed.resource, "Warning", told.reason, told.message)
     if written is not None and plan.outcome is not None:
         if plan.outcome.result == "Verified":
             await context.cluster.event(observed.resource, "Normal", "Verified", plan.outcome.message)

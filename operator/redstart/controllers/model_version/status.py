@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from redstart.api.v1alpha1.model_version import ModelVersionStatus
-from redstart.controllers.conditions import Condition, false, true, unknown, written
+from redstart.controllers.conditions import Condition, false, news, true, unknown, written
 from redstart.controllers.model_version.desired import Plan, failed_gates
 from redstart.controllers.model_version.observe import Observed
 
 Object = dict[str, Any]
+
+ON_ITS_WAY = frozenset({"Starting", "Verifying", "ReadingResult", "Verified"})
+"""Reasons of Verified that hinder nothing."""
 
 Phase = Literal["Pending", "Verifying", "Ready", "Rejected", "Quarantined"]
 
@@ -46,6 +49,15 @@ def conditions(observed: Observed, plan: Plan) -> list[Condition]:
         _gates_passed(observed),
         _quarantined(observed),
     ]
+
+
+def hindrance(observed: Observed, plan: Plan) -> Condition | None:
+    """What has begun to hinder the verification; what came of it is told when it ends."""
+    if plan.outcome is not None or plan.verification.condition.reason in ON_ITS_WAY:
+        return None
+    before = observed.resource.get("status", {}).get("conditions", [])
+    wanted = conditions(observed, plan)
+    return news(wanted, before, "Reconciling") or news(wanted, before, "Stalled")
 
 
 def _phase(observed: Observed, plan: Plan) -> Phase:

@@ -16,7 +16,7 @@ from redstart.controllers.storage import Problem
 from redstart.controllers.training_job import job as jobs
 from redstart.controllers.training_job.job import Runtime, number_of
 from redstart.controllers.training_job.observe import Observed
-from redstart.controllers.training_job.outcome import Outcome, why_failed
+from redstart.controllers.training_job.outcome import Outcome, reported, why_failed
 from redstart.controllers.training_job.runs import lost_in_a_row, needs_run, next_number
 from redstart.controllers.training_job.version import Registration, registration
 
@@ -191,8 +191,7 @@ def _under_way(observed: Observed, run: Run, spec: TrainingJobSpec) -> Plan:
         return _ended(observed, run, job, spec)
     newest = _newest_alive(observed, job)
     problem = pod_status.blocked(newest) if newest else None
-    if problem is None and observed.warning:
-        problem = Problem("PodNotStarting", observed.warning)
+    problem = problem or observed.warning
     if outdated or (problem is not None and run.generation != observed.generation):
         return _superseded(observed, run, job)
     return _running(observed, run, job, spec, pod=newest, problem=problem)
@@ -227,11 +226,16 @@ def _running(
     progress = None
     if problem is not None:
         state = State("Pending", "Reconciling", problem.reason, _told(problem.message, observed))
+    elif pod is None and reported(observed.pods_of(job)) is not None:
+        # The kubelet tells of the pod's end some time before the Job controller tells of the Job's.
+        state = _reading_result(run)
     elif pod is None or not pod_status.is_running(pod):
         state = State("Pending", "Reconciling", "Starting", _told(f"run {run.number} is starting", observed))
     else:
         progress = observed.progress or observed.status.progress
         state = State("Running", "Reconciling", "Running", _told(f"run {run.number} is under way", observed))
+    if state.phase == "Pending" and _has_run(observed, run):
+        state = state._replace(phase="Running")
     if (failed := _last_failure(observed, job)) is not None:
         attempt = job["status"]["failed"] + 1
         state = state._replace(
@@ -240,12 +244,21 @@ def _running(
     return Plan(state, run, suspend=resume, progress=progress, requeue=PROGRESS_INTERVAL)
 
 
+def _reading_result(run: Run) -> State:
+    return State("Running", "Reconciling", "ReadingResult", f"reading the result of run {run.number}")
+
+
+def _has_run(observed: Observed, run: Run) -> bool:
+    """Whether an attempt of this run was told to be running: its phase goes on from there, never back."""
+    known = observed.status
+    return known.phase == "Running" and known.run is not None and known.run.number == run.number
+
+
 def _ended(observed: Observed, run: Run, job: Object, spec: TrainingJobSpec) -> Plan:
     """A run whose Job has ended: read, register, remember."""
     outcome = observed.outcome
     if outcome is None:
-        state = State("Running", "Reconciling", "ReadingResult", f"reading the result of run {run.number}")
-        return Plan(state, run, requeue=PROGRESS_INTERVAL)
+        return Plan(_reading_result(run), run, requeue=PROGRESS_INTERVAL)
     if outcome.trained is None:
         return _finished(run, _held_up(observed, outcome))
     try:
@@ -253,7 +266,7 @@ def _ended(observed: Observed, run: Run, job: Object, spec: TrainingJobSpec) -> 
     except BadReportError as error:
         return _finished(run, Outcome("Failed", "ReportInvalid", str(error), outcome.finished_at))
     if isinstance(register, Problem):
-        return Plan(State("Pending", "Stalled", *register), run, requeue=LOOK_AGAIN)
+        return Plan(State("Running", "Stalled", *register), run, requeue=LOOK_AGAIN)
     return _finished(run, outcome, register)
 
 

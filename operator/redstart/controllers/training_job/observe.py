@@ -62,8 +62,8 @@ class Observed:
     """The newest run's Job, None when it does not exist (the API server was asked)."""
     pods: list[Object] = field(default_factory=list)
     """Of all its runs."""
-    warning: str | None = None
-    """The newest warning event about a pod or Job that does not get on."""
+    warning: Problem | None = None
+    """What the newest event about a pod or Job that does not get on warns of."""
     outcome: Outcome | None = None
     progress: Progress | None = None
     older: str | None = None

@@ -8,7 +8,7 @@ from typing import Any
 from redstart.controllers.training_job.desired import Plan, State, desired
 from redstart.controllers.training_job.job import DIGEST_ANNOTATION, Runtime
 from redstart.controllers.training_job.observe import Observed, observe
-from redstart.controllers.training_job.status import status
+from redstart.controllers.training_job.status import hindrances, status
 from redstart.controllers.training_job.version import Registration
 from redstart.kube import errors
 from redstart.kube.cluster import Cluster
@@ -42,7 +42,7 @@ async def reconcile(key: Key, context: Context) -> float | None:
         plan = Plan(_refused(error), observed.run, requeue=REFUSED_AGAIN)
     written = await context.cluster.patch_status(observed.resource, status(observed, plan))
     if written is not None:
-        for event in plan.events:
+        for event in (*plan.events, *hindrances(observed, plan)):
             await context.cluster.event(observed.resource, event.type, event.reason, event.message)
     return plan.requeue
 

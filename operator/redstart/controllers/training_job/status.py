@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from redstart.api.v1alpha1.training_job import Run, RunRecord, TrainingJobStatus
-from redstart.controllers.conditions import Condition, false, true, written
-from redstart.controllers.training_job.desired import Plan, State
+from redstart.controllers.conditions import Condition, false, news, true, written
+from redstart.controllers.training_job.desired import Event, Plan, State
 from redstart.controllers.training_job.observe import Observed
 from redstart.controllers.training_job.outcome import TRAINED
 
 Object = dict[str, Any]
 
 _HISTORY = 10
+ON_ITS_WAY = frozenset(
+    {"Starting", "Running", "ReadingResult", "Stopping", "Queued", "SpecChanged", "ResultLost", "JobDeleted"}
+)
+"""Reasons of Reconciling that hinder nothing."""
 
 
 def status(observed: Observed, plan: Plan) -> Object:
@@ -57,6 +61,15 @@ def conditions(observed: Observed, plan: Plan) -> list[Condition]:
         _complete(observed, plan.run),
         _suspended(plan.state),
     ]
+
+
+def hindrances(observed: Observed, plan: Plan) -> list[Event]:
+    """What has begun to hinder a run, or keeps one from starting; how a run ended is among the plan's events."""
+    if plan.outcome is not None or plan.state.reason in ON_ITS_WAY:
+        return []
+    before = observed.resource.get("status", {}).get("conditions", [])
+    found = (news(conditions(observed, plan), before, type_) for type_ in ("Reconciling", "Stalled"))
+    return [Event("Warning", condition.reason, condition.message) for condition in found if condition]
 
 
 def _ready(state: State) -> Condition:

@@ -14,6 +14,7 @@ from redstart.controllers.inference_service.revision import Revision, Target, Ve
 from redstart.controllers.inference_service.scrape import PodAddress, RouterReport
 from redstart.controllers.inference_service.situation import Situation
 from redstart.controllers.inference_service.transitions import Facts
+from redstart.controllers.storage import Problem
 from redstart.routing.counters import Reading
 
 IMAGE = "redstart-runtime:1"
@@ -92,16 +93,17 @@ def facts(**fields: Any) -> Facts:
     return replace(_FACTS, **fields)
 
 
-def pods(ready: int, trouble: str = "", **fields: Any) -> RevisionFacts:
+def pods(ready: int, problem: Problem | None = None, **fields: Any) -> RevisionFacts:
     """A revision with so many ready pods."""
     facts = RevisionFacts(
         deployment=None,
         pods=(),
         replicas=ready,
         ready=ready,
+        overdue=False,
         progress_deadline_exceeded=False,
         loaded_digest=None,
-        trouble=trouble,
+        problem=problem,
     )
     return replace(facts, **fields)
 
@@ -128,6 +130,7 @@ def observed(
         routers=(RouterReport(PodAddress("router-0", "uid", "10.0.0.1"), reading),),
         router_pods=(),
         ready_routers=frozenset({"router-0"}),
+        router_problem=None,
         claims={},
         children=(),
     )

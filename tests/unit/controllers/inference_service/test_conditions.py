@@ -24,6 +24,7 @@ from redstart.controllers.inference_service.analysis import Analysis
 from redstart.controllers.inference_service.revision import Target
 from redstart.controllers.inference_service.scrape import PodAddress, RouterReport
 from redstart.controllers.inference_service.transitions import policy_of
+from redstart.controllers.storage import Problem
 from redstart.rollout.decision import Action, Decision
 from redstart.rollout.e_process import Block, Counts
 from redstart.rollout.error_rate import ErrorRateTest
@@ -45,8 +46,22 @@ def seen(**fields: Any) -> Analysis:
     return replace(Analysis("rollout-1", TEST, step=0, elapsed=20.0), **fields)
 
 
-def without_pods(trouble: str = "", **fields: Any) -> dict[str, Any]:
-    return {"observed": observed(revisions={V1: pods(0, trouble, **fields)})}
+CRASHES = Problem("CrashLoopBackOff", "pod p: container server keeps failing")
+FULL = Problem("Unschedulable", "pod p: no node can take the pod: 0/1 nodes are available")
+QUOTA = Problem("FailedCreate", "the API server refuses the pod: forbidden: exceeded quota: q")
+
+
+def without_pods(problem: Problem | None = None, **fields: Any) -> dict[str, Any]:
+    return {"observed": observed(revisions={V1: pods(0, problem, **fields)})}
+
+
+def waiting_canary(problem: Problem | None, **fields: Any) -> dict[str, Any]:
+    """A canary whose pods are waited for."""
+    return {
+        "observed": observed(revisions={V1: pods(1), V2: pods(0, problem, **fields)}),
+        "record": rolling(weight=0, step=-1),
+        "decision": decided(Action.WAIT, "CanaryNotReady", "0 of 1 canary pods are ready for 5%"),
+    }
 
 
 def told(condition: Condition | None) -> str | None:
@@ -76,7 +91,7 @@ def told(condition: Condition | None) -> str | None:
             id="a service that was stopped",
         ),
         pytest.param(
-            without_pods("pod p: container server keeps failing"),
+            without_pods(CRASHES),
             "Ready=False PodsNotReady: no pod of m-v1 is ready: pod p: container server keeps failing",
             id="no pod is ready, and it is known why",
         ),
@@ -87,6 +102,11 @@ def told(condition: Condition | None) -> str | None:
             {"observed": observed(ready_routers=frozenset())},
             "Ready=False RouterNotReady: no router pod is ready",
             id="no router is ready",
+        ),
+        pytest.param(
+            {"observed": observed(ready_routers=frozenset(), router_problem=QUOTA)},
+            f"Ready=False RouterNotReady: no router pod is ready: {QUOTA.message}",
+            id="no router may be made",
         ),
         pytest.param(
             {"record": steady(10)},
@@ -131,6 +151,14 @@ def test_ready(found: dict[str, Any], want: str) -> None:
             id="a rollout that waits for a person",
         ),
         pytest.param(
+            waiting_canary(FULL),
+            f"Reconciling=True RollingOut: 0 of 1 canary pods are ready for 5%: {FULL.message}",
+            id="in a rollout whose canary finds no node",
+        ),
+        pytest.param(
+            waiting_canary(FULL, overdue=True), None, id="in a rollout whose canary has found none for long"
+        ),
+        pytest.param(
             {"record": rolled_back()},
             "Reconciling=True Finishing: m-v2 is being taken out",
             id="while the loser is taken out",
@@ -141,11 +169,11 @@ def test_ready(found: dict[str, Any], want: str) -> None:
             id="with fewer pods than wanted",
         ),
         pytest.param(
-            without_pods("no node can take the pod"),
-            "Reconciling=True WaitingForPods: 0 of 1 pods of m-v1 are ready: no node can take the pod",
+            without_pods(FULL),
+            f"Reconciling=True WaitingForPods: 0 of 1 pods of m-v1 are ready: {FULL.message}",
             id="with pods that wait for something",
         ),
-        pytest.param(without_pods(progress_deadline_exceeded=True), None, id="with pods that never came"),
+        pytest.param(without_pods(overdue=True), None, id="with pods that never came"),
         pytest.param(
             {"observed": observed(ready_routers=frozenset())},
             "Reconciling=True WaitingForRouter: no router pod reaches a serving pod yet",
@@ -195,10 +223,16 @@ def test_reconciling(found: dict[str, Any], want: str | None) -> None:
             {"record": rolling(), "decision": decided(Action.HOLD, "Paused")}, None, id="a paused rollout"
         ),
         pytest.param(
-            without_pods("no node can take the pod", progress_deadline_exceeded=True),
-            "Stalled=True ProgressDeadlineExceeded: the pods did not become ready in time: "
-            "no node can take the pod",
+            without_pods(FULL, overdue=True),
+            f"Stalled=True ProgressDeadlineExceeded: the pods did not become ready in time: {FULL.message}",
             id="pods that never came",
+        ),
+        pytest.param(waiting_canary(QUOTA), None, id="a canary whose pods may still come in time"),
+        pytest.param(
+            waiting_canary(QUOTA, overdue=True),
+            f"Stalled=True FailedCreate: canary m-v2 does not start: {QUOTA.message}; when that is mended the "
+            "rollout goes on",
+            id="a canary whose pods cannot be made for longer than they may take",
         ),
     ],
 )
@@ -221,10 +255,56 @@ def test_stalled(found: dict[str, Any], want: str | None) -> None:
             id="a rollout that is held",
         ),
         pytest.param({"record": rolled_back(), "decision": None}, None, id="a rollout that is decided"),
+        pytest.param(
+            waiting_canary(QUOTA),
+            f"Progressing=True CanaryNotReady: 0 of 1 canary pods are ready for 5%: {QUOTA.message}",
+            id="a canary whose pods cannot be made",
+        ),
     ],
 )
 def test_progressing(found: dict[str, Any], want: str | None) -> None:
     assert told(conditions.progressing(situation(**found))) == want
+
+
+@pytest.mark.parametrize(
+    ("found", "want"),
+    [
+        pytest.param({}, None, id="all pods run"),
+        pytest.param({"record": None}, None, id="nothing has been made"),
+        pytest.param(
+            without_pods(FULL),
+            f"PodsBlocked=True Unschedulable: stable: {FULL.message}",
+            id="stable finds no node",
+        ),
+        pytest.param(
+            {"observed": observed(TWO, revisions={V1: pods(1, QUOTA)})},
+            f"PodsBlocked=True FailedCreate: stable: {QUOTA.message}",
+            id="the second pod of stable cannot be made",
+        ),
+        pytest.param(
+            waiting_canary(QUOTA),
+            f"PodsBlocked=True FailedCreate: canary: {QUOTA.message}",
+            id="the canary's cannot",
+        ),
+        pytest.param(
+            {"observed": observed(router_problem=FULL)},
+            f"PodsBlocked=True Unschedulable: router: {FULL.message}",
+            id="a router finds no node",
+        ),
+        pytest.param(
+            {"observed": observed(revisions={V1: pods(0, QUOTA)}, router_problem=QUOTA)},
+            f"PodsBlocked=True FailedCreate: stable: {QUOTA.message}; router: {QUOTA.message}",
+            id="neither stable's nor the router's can be made",
+        ),
+        pytest.param(
+            {"observed": observed(revisions={V1: pods(1, QUOTA)})},
+            None,
+            id="more pods than wanted, of which one waits",
+        ),
+    ],
+)
+def test_pods_blocked(found: dict[str, Any], want: str | None) -> None:
+    assert told(conditions.pods_blocked(situation(**found))) == want
 
 
 BLIND = (RouterReport(PodAddress("router-0", "uid", "10.0.0.1"), None),)

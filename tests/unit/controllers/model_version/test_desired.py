@@ -28,7 +28,8 @@ from redstart.api.v1alpha1.model_version import Importance, ModelVersionStatus, 
 from redstart.controllers.model_version.desired import Plan, desired
 from redstart.controllers.model_version.observe import Observed
 from redstart.controllers.model_version.outcome import Outcome
-from redstart.controllers.model_version.status import status
+from redstart.controllers.model_version.status import hindrance, status
+from redstart.controllers.storage import Problem
 
 JOB = build(model_version())
 JOB["metadata"]["uid"] = "job"
@@ -129,10 +130,14 @@ STEPS: dict[str, tuple[Observed, str, list[str], str]] = {
         "ImagePullBackOff: image ",
     ),
     "its Secret is missing, which only an event tells": (
-        observed(job=JOB, pods=[pod(JOB, phase="Pending")], warning='secret "store" not found'),
+        observed(
+            job=JOB,
+            pods=[pod(JOB, phase="Pending")],
+            warning=Problem("FailedMount", 'secret "store" not found'),
+        ),
         "Verifying Reconciling GatesPassed",
         [],
-        'PodNotStarting: secret "store" not found',
+        'FailedMount: secret "store" not found',
     ),
     "the store does not answer, and the Job goes on trying": (
         observed(
@@ -286,3 +291,34 @@ def test_a_quarantine_names_the_services() -> None:
     (quarantined,) = (c for c in result["conditions"] if c["type"] == "Quarantined")
     assert quarantined["message"] == "rolled back by web (ErrorRate); these do not take it again"
     assert result["quarantine"] == [{"inferenceService": "web", "reason": "ErrorRate", "at": at(9)}]
+
+
+@pytest.mark.parametrize(
+    ("found", "want"),
+    [
+        pytest.param(observed(), None, id="a verification that starts"),
+        pytest.param(
+            observed(job=JOB, pods=[pod(JOB, phase="Pending")], warning=Problem("FailedMount", "no secret")),
+            "FailedMount: no secret",
+            id="a pod that lacks a Secret",
+        ),
+        pytest.param(
+            observed(job=JOB, warning=Problem("FailedCreate", "the API server refuses the pod: quota")),
+            "FailedCreate: the API server refuses the pod: quota",
+            id="a pod that may not be made",
+        ),
+        pytest.param(observed(told=verified()), None, id="a version that is verified"),
+        pytest.param(
+            observed(job=FAILED, outcome=Outcome("Failed", "DigestMismatch", "another", at(5))),
+            None,
+            id="a rejection, which has an event of its own",
+        ),
+    ],
+)
+def test_what_hinders_a_verification_is_told_once(found: Observed, want: str | None) -> None:
+    plan = desired(found, RUNTIME)
+    told = hindrance(found, plan)
+    assert (f"{told.reason}: {told.message}" if told else None) == want
+    if want:
+        known = replace(found, resource=found.resource | {"status": status(found, plan)})
+        assert hindrance(known, desired(known, RUNTIME)) is None
