@@ -26,7 +26,8 @@ class Observation:
     step is -1 before the first weight. weights are read back, one from each router; elapsed counts
     since the first weight and step_elapsed since the step's weight was in force at every router, both
     in active seconds: without paused and frozen time. samples are the canary's first attempts in this
-    step. canary_ready counts Ready pods of the canary.
+    step. canary_ready counts Ready pods of the canary. uncompared says why it is not known yet that the
+    canary takes what stable takes, and is empty where its pods only have to start; None when it is known.
     """
 
     step: int
@@ -40,6 +41,7 @@ class Observation:
     paused: bool = False
     metrics_available: bool = True
     structural: Verdict | None = None
+    uncompared: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +136,14 @@ def _advance(policy: RolloutPolicy, seen: Observation) -> Decision:
     replicas = canary_replicas(seen.stable_replicas, weight)
     if seen.canary_ready < replicas:
         message = f"{seen.canary_ready} of {replicas} canary pods are ready for {weight}%"
+        if seen.uncompared:
+            message += f"; {seen.uncompared}"
         return Decision(
             Action.WAIT, "CanaryNotReady", message, seen.step, _weight(policy, seen.step), replicas
         )
+    if seen.uncompared is not None:
+        message = seen.uncompared or "what both versions take is being compared"
+        return Decision(Action.WAIT, "NotCompared", message, seen.step, _weight(policy, seen.step), replicas)
     message = f"step {step + 1} of {len(policy.steps)}: {weight}%"
     return Decision(Action.ADVANCE, "StepFinished", message, step, weight, replicas)
 

@@ -28,7 +28,7 @@ SNAPSHOT_PORT = 9102
 PLAN = "redstart.dev/plan"
 REVISION = "redstart.dev/revision"
 
-Answer = Callable[[str], str | None]
+Answer = Callable[[str], str | bytes | None]
 
 
 class Endpoint:
@@ -40,7 +40,7 @@ class Endpoint:
                 body = answer(self.path)
                 self.send_response(404 if body is None else 200)
                 self.end_headers()
-                self.wfile.write((body or "").encode())
+                self.wfile.write(body if isinstance(body, bytes) else (body or "").encode())
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
@@ -180,6 +180,10 @@ class Nodes:
         """Deployments whose pods did not become ready for as long as they may take."""
         self.failing: dict[str, float] = {}
         """Share of a revision's first attempts that fail."""
+        self.manifests: dict[str, bytes] = {}
+        """Manifests by digest; a sidecar of an earlier release has none to show."""
+        self.damaged: set[str] = set()
+        """Revisions whose pods show another manifest than their artifact's."""
         self._api = api
         self._namespace = namespace
         self._plans: dict[str, str] = {}
@@ -251,11 +255,9 @@ class Nodes:
             ip, endpoint = listening(STATS_PORT, envoy.answer)
             self.running[name] = Running(deployment["metadata"]["name"], "", ip, endpoint, envoy)
         else:
-            snapshot = json.dumps(_snapshot(template, next(self._numbers)))
-            ip, endpoint = listening(
-                SNAPSHOT_PORT, lambda path: snapshot if urlsplit(path).path == "/snapshot" else None
-            )
             revision = labels[REVISION]
+            snapshot = _snapshot(template, next(self._numbers))
+            ip, endpoint = listening(SNAPSHOT_PORT, lambda path: self._sidecar(path, revision, snapshot))
             ready = revision not in self.unready
             self.running[name] = Running(deployment["metadata"]["name"], revision, ip, endpoint, ready=ready)
         self._tell(name)
@@ -309,6 +311,14 @@ class Nodes:
             )
         path = f"{POD.path(self._namespace, name)}/status"
         self._api.request("PATCH", path, {"status": status}, "application/merge-patch+json")
+
+    def _sidecar(self, path: str, revision: str, snapshot: Object) -> str | bytes | None:
+        match urlsplit(path).path:
+            case "/snapshot":
+                return json.dumps(snapshot)
+            case "/manifest":
+                return b"{}" if revision in self.damaged else self.manifests.get(snapshot["loadedDigest"])
+        return None
 
     def _tell(self, name: str) -> None:
         pod = self.running[name]

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from redstart.artifacts.manifest import Manifest, encode, sha256
 from redstart.controllers.inference_service.reconcile import InferenceServiceReconciler
 from redstart.kube.controller import Context
 from redstart.kube.kinds import (
@@ -101,10 +102,13 @@ class ServingWorld(World):
             f"the operator still writes after {LOOKS} looks: {json.dumps(self.status, indent=1)}"
         )
 
-    def version(self, number: int, **spec: Any) -> str:
-        """A version of iris that is ready to be served."""
+    def version(self, number: int, manifest: Manifest | None = None, **spec: Any) -> str:
+        """A version of iris that is ready to be served; without a manifest its pods show none."""
         made = model_version(self.namespace, f"iris-v{number}")
-        digest = f"{number:x}" * 64
+        content = b"" if manifest is None else encode(manifest)
+        digest = f"{number:x}" * 64 if manifest is None else sha256(content).removeprefix("sha256:")
+        if manifest is not None:
+            self.nodes.manifests[f"sha256:{digest}"] = content
         made["spec"]["artifact"] |= {
             "uri": f"pvc://models/iris/artifacts/{digest}",
             "digest": f"sha256:{digest}",
@@ -125,10 +129,10 @@ class ServingWorld(World):
         )
         return name
 
-    async def serve(self, version: str | None = None) -> None:
+    async def serve(self, version: str | None = None, manifest: Manifest | None = None) -> None:
         """The first version serves."""
         self.claim("models")
-        self.version(1)
+        self.version(1, manifest)
         self.create(service(version))
         await self.rest()
         assert self.status["phase"] == "Serving", self.status

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from redstart.artifacts.manifest import CONTRACT, File, Input, Label, Manifest, Output, Tensor
 from redstart.controllers.inference_service import desired
 from redstart.kube.client import connect
 from redstart.kube.credentials import Credentials
@@ -17,6 +18,7 @@ from redstart.kube.kinds import (
     DEPLOYMENT,
     INFERENCE_SERVICE,
     NETWORK_POLICY,
+    POD,
     SERVICE,
     Kind,
     Object,
@@ -122,9 +124,9 @@ async def test_a_service_is_ready_while_its_router_finds_a_pod(world: ServingWor
 
 async def roll_out(world: ServingWorld, *, fails: float) -> int:
     """From nothing through a first version to the end of the second's rollout; returns the writes of the first."""
-    await world.serve()
+    await world.serve(manifest=manifest("petal", "wear"))
     first = world.writes
-    world.version(2)
+    world.version(2, manifest("petal"), **described("petal"))
 
     def canary() -> bool:
         state = world.record.get("rollout")
@@ -517,20 +519,204 @@ async def test_every_child_goes_with_its_service(world: ServingWorld) -> None:
     assert world.children() == {}
 
 
-async def test_a_version_that_refuses_stables_rows_gets_no_traffic(world: ServingWorld) -> None:
-    petal = {"name": "petal", "type": "Number", "nullable": False}
+def manifest(*names: str, labels: tuple[Label, ...] = (0, 1), required: tuple[str, ...] = ()) -> Manifest:
+    """Of a classifier over numbers."""
+    return Manifest(
+        contract=CONTRACT,
+        model="iris",
+        task="Classification",
+        format="ONNX",
+        files=[File("model.onnx", 1, f"sha256:{'0' * 64}")],
+        inputs=[Input(name, "Number", nullable=name not in required) for name in names],
+        tensors=[Tensor("numbers", "float", list(names))],
+        outputs=[
+            Output("prediction", "Category", "label", list(labels)),
+            Output("probabilities", "Number", "p", size=len(labels)),
+        ],
+    )
+
+
+def described(*inputs: str, required: tuple[str, ...] = ()) -> Object:
+    """What a ModelVersion's spec tells of inputs."""
+    return {"inputs": [{"name": name, "type": "Number", "nullable": name not in required} for name in inputs]}
+
+
+def ignored(world: ServingWorld, revision: str) -> Any:
+    """What the servers of a revision were told to ignore."""
+    (server,) = world.get(DEPLOYMENT, f"{NAME}-{revision}")["spec"]["template"]["spec"]["containers"]
+    env = {entry["name"]: entry["value"] for entry in server["env"]}
+    return json.loads(env.get("REDSTART_IGNORED_INPUTS", "{}"))
+
+
+WIDE = [f"x{number}" for number in range(600)]
+SWAPPED = [*WIDE[:-2], WIDE[-1], WIDE[-2]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "spec", "reason", "message"),
+    [
+        pytest.param(
+            manifest("petal", "sepal"),
+            manifest("sepal", "petal"),
+            {},
+            "IncompatibleInputs",
+            "value 1 of lists (instances, features) was petal and is sepal",
+            id="reads lists in another order",
+        ),
+        pytest.param(
+            manifest("petal"),
+            manifest("petal", "sepal", required=("sepal",)),
+            {},
+            "IncompatibleInputs",
+            "sepal is new and required",
+            id="requires an input that clients do not send",
+        ),
+        pytest.param(
+            manifest("petal"),
+            manifest("petal", labels=(0.0, 1.0)),
+            {},
+            "IncompatibleOutputs",
+            "labels were whole numbers (0, 1) and are fractions (0.0, 1.0)",
+            id="answers with labels of another type",
+        ),
+        pytest.param(
+            manifest("petal"),
+            manifest("petal", labels=(0, 1, 2)),
+            {},
+            "IncompatibleOutputs",
+            "class 2 is new in the answers",
+            id="answers with a class that clients do not know",
+        ),
+        pytest.param(
+            manifest(*WIDE),
+            manifest(*SWAPPED),
+            described(*WIDE[:500]),
+            "IncompatibleInputs",
+            "value 599 of lists (instances, features) was x598 and is x599",
+            id="differs where a ModelVersion's list has ended",
+        ),
+        pytest.param(
+            None,
+            None,
+            described("petal", "sepal", required=("sepal",)),
+            "IncompatibleInputs",
+            "sepal is new and required",
+            id="differs by what was written by hand, where no pod shows a manifest",
+        ),
+    ],
+)
+async def test_no_traffic_for_a_version_that(
+    world: ServingWorld,
+    first: Manifest | None,
+    second: Manifest | None,
+    spec: Object,
+    reason: str,
+    message: str,
+) -> None:
     world.claim("models")
-    world.version(1, inputs=[petal])
+    world.version(
+        1, first, **(described("petal") if first is None else described(*WIDE[:500]) if spec else {})
+    )
     world.create(service())
     await world.rest()
-    world.version(2, inputs=[petal, {"name": "sepal", "type": "Number", "nullable": False}])
+    world.version(2, second, **spec)
     await world.until(lambda: world.status["rollouts"])
     await world.rest()
     (entry,) = world.status["rollouts"]
-    assert (entry["result"], entry["reason"]) == ("RolledBack", "IncompatibleInputs")
-    assert "sepal is new and required" in entry["message"]
+    assert (entry["result"], entry["reason"]) == ("RolledBack", reason)
+    assert message in entry["message"]
+    assert "or serve iris-v2 under another InferenceService" in entry["message"]
     assert weights(world) == [0]
     assert world.status["stable"]["version"] == "iris-v1"
+    (barred,) = world.status["quarantine"]
+    assert (barred["version"], barred["reason"]) == ("iris-v2", reason)
+    assert world.status["phase"] == "RolledBack"
+
+
+async def test_what_an_earlier_version_took_is_ignored_from_then_on(world: ServingWorld) -> None:
+    await world.serve(manifest=manifest("petal", "sepal", "wear"))
+    assert ignored(world, world.revisions[0]) == {}
+    for number, names, left in (
+        (2, ["petal", "sepal"], {"wear": "Number"}),
+        (3, ["petal"], {"wear": "Number", "sepal": "Number"}),
+        (4, ["petal", "wear"], {"sepal": "Number"}),
+    ):
+        world.version(number, manifest(*names), **described(*names))
+        await world.rest()
+        assert world.status["stable"]["version"] == f"iris-v{number}", world.status["rollouts"][0]
+        (revision,) = world.revisions
+        assert ignored(world, revision) == left
+    told = world.status["rollouts"]
+    assert told[0]["message"].endswith(
+        "iris-v4 after iris-v3: sepal is ignored; lists (instances, features) of 1 values are refused, they have 2"
+    )
+    assert "iris-v2 after iris-v1: wear is ignored; lists" in told[2]["message"]
+    assert "iris: InputsChanged" in world.events()
+
+    # Back by hand: what the newer versions took and this one does not is ignored too.
+    first = world.revisions
+    world.version(5, manifest("petal", "wear", "tide"), **described("petal", "wear", "tide"))
+    await world.rest()
+    world.edit(INFERENCE_SERVICE, NAME, {"spec": {"model": {"version": "iris-v4", "follow": None}}})
+    await world.rest()
+    assert world.status["stable"]["version"] == "iris-v4"
+    assert ignored(world, first[0]) == {"sepal": "Number", "tide": "Number"}
+
+
+async def test_a_service_that_was_stopped_goes_on_ignoring(world: ServingWorld) -> None:
+    wide, narrow = ("petal", "wear"), ("petal",)
+    world.claim("models")
+    world.version(1, manifest(*wide), **described(*wide))
+    world.create(service())
+    await world.rest()
+    world.edit(INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"replicas": 0}}})
+    await world.rest()
+    world.version(2, manifest(*narrow), **described(*narrow))
+    await world.rest()
+    world.edit(INFERENCE_SERVICE, NAME, {"spec": {"predictor": {"replicas": 1}}})
+    await world.rest()
+    assert (world.status["stable"]["version"], world.status["rollouts"]) == ("iris-v2", [])
+    assert ignored(world, world.revisions[0]) == {"wear": "Number"}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_no_weight_before_both_versions_could_be_compared(world: ServingWorld, number: int) -> None:
+    await world.serve(manifest=manifest("petal"))
+    (stable,) = world.revisions
+    world.nodes.damaged = {stable} if number == 1 else set()
+    world.version(2, manifest("petal"))
+    await world.until(lambda: world.rolling_out)
+    canary = world.record["rollout"]["other"]["revision"]
+    if number == 2:
+        world.nodes.damaged = {canary}
+    for _ in range(5):
+        await world.look()
+    assert world.record["rollout"]["weight"] == 0
+    status, reason, message = world.condition(INFERENCE_SERVICE, NAME, "Progressing")
+    assert (status, reason) == ("True", "CanaryNotReady" if number == 1 else "NotCompared")
+    assert f"what iris-v{number} takes cannot be read: pod {NAME}-" in message
+    assert "its manifest is of sha256:" in message
+
+    world.nodes.damaged = set()
+    world.restart()
+    await world.rest()
+    assert world.status["rollouts"][0]["result"] == "Promoted"
+
+
+async def test_what_stable_takes_is_told_by_its_spec_while_none_of_its_pods_runs(world: ServingWorld) -> None:
+    names = ("petal", "wear")
+    world.claim("models")
+    world.version(1, manifest(*names), **described(*names))
+    world.create(service())
+    await world.rest()
+    (stable,) = world.revisions
+    for name in [name for name, pod in world.nodes.running.items() if pod.revision == stable]:
+        world.set_status(POD, name, {"phase": "Pending", "podIP": None, "podIPs": None})
+        world.nodes.running[name].ready = False
+    world.version(2, manifest("petal"), **described("petal"))
+    await world.until(lambda: len(world.revisions) == 2)
+    canary = world.record["rollout"]["other"]["revision"]
+    assert ignored(world, canary) == {"wear": "Number"}
 
 
 async def test_what_the_api_server_refuses_of_the_spec_is_told_and_mended(world: ServingWorld) -> None:

@@ -144,6 +144,35 @@ ROLLED_BACK = inference_service(
         }
     ],
 )
+INCOMPATIBLE = inference_service(
+    phase="RolledBack",
+    url="http://machine-failure.default.svc",
+    stable=STABLE,
+    conditions=[SERVING],
+    rollouts=[
+        {
+            "id": "4-19be77d0b2c3",
+            "from": "machine-failure-v2",
+            "to": "machine-failure-v3",
+            "revision": "19be77d0b2c3",
+            "result": "RolledBack",
+            "reason": "IncompatibleInputs",
+            "message": "machine-failure-v3 is no successor of machine-failure-v2 for its clients: torque was Number "
+            "and is Category. Set data.expect.columns.torque.type to Number; or serve machine-failure-v3 under another "
+            "InferenceService",
+            "startedAt": "2026-03-01T11:50:00Z",
+            "decidedAt": "2026-03-01T11:50:12Z",
+        }
+    ],
+    quarantine=[
+        {
+            "revision": "19be77d0b2c3",
+            "version": "machine-failure-v3",
+            "reason": "IncompatibleInputs",
+            "at": "2026-03-01T11:50:12Z",
+        }
+    ],
+)
 EVENTS = [
     event("2026-03-01T11:59:19Z", "Normal", "WeightRaised", "machine-failure-v3 gets 25 % of the requests"),
     event("2026-03-01T11:52:30Z", "Warning", "RolledBack", "machine-failure-v3 was rolled back: ErrorRate"),

@@ -16,6 +16,7 @@ from redstart.cli.views import inference_service, model_version, parts, training
 VIEWS: dict[str, tuple[Callable[..., Tree], dict[str, Any], Sequence[dict[str, Any]] | None]] = {
     "service-in-canary": (inference_service.view, objects.IN_CANARY, objects.EVENTS),
     "service-rolled-back": (inference_service.view, objects.ROLLED_BACK, []),
+    "service-incompatible": (inference_service.view, objects.INCOMPATIBLE, []),
     "service-without-events": (inference_service.view, objects.ROLLED_BACK, None),
     "service-just-created": (
         inference_service.view,

@@ -80,6 +80,29 @@ def inconclusive(then: OnInconclusive) -> RolloutPolicy:
             (Action.WAIT, "CanaryNotReady", -1, 0, 1),
             id="no weight before a canary pod is ready",
         ),
+        *(
+            pytest.param(
+                POLICY,
+                replace(
+                    SEEN,
+                    step=-1,
+                    weights=(0, 0),
+                    elapsed=0,
+                    step_elapsed=0,
+                    samples=0,
+                    test=BLANK,
+                    canary_ready=ready,
+                    uncompared=why,
+                ),
+                (Action.WAIT, reason, -1, 0, 1),
+                id=f"no weight before it is known what it takes: {where}",
+            )
+            for ready, why, reason, where in (
+                (1, "", "NotCompared", "a pod that is ready was not asked"),
+                (1, "pod x: no route", "NotCompared", "a pod that is ready does not answer"),
+                (0, "", "CanaryNotReady", "its pods have to start"),
+            )
+        ),
         pytest.param(
             POLICY, SEEN, (Action.ADVANCE, "StepFinished", 1, 25, 4), id="a finished step leads to the next"
         ),

@@ -23,6 +23,10 @@ from redstart.api.v1alpha1.common import (
     rules,
 )
 
+MAX_INPUTS = 500
+MAX_VALUES = 50
+"""Inputs, and values of one, that a ModelVersion lists; an artifact may have more."""
+
 
 class Input(Model):
     """A named input of the model: one field of a raw row."""
@@ -33,7 +37,7 @@ class Input(Model):
     """Number or text."""
     nullable: bool = False
     """Whether a row may leave it out or send null."""
-    values: Annotated[list[ShortText], Field(max_length=50)] | None = None
+    values: Annotated[list[ShortText], Field(max_length=MAX_VALUES)] | None = None
     """The categories that training saw, at most 50 of them; the full list is in the artifact's manifest."""
 
 
@@ -46,7 +50,7 @@ class ModelOutput(Model):
     """Number or text."""
     size: Annotated[int, Field(ge=1)] | None = None
     """How many numbers for one row, where it is more than one."""
-    values: Annotated[list[ShortText], Field(max_length=50)] | None = None
+    values: Annotated[list[ShortText], Field(max_length=MAX_VALUES)] | None = None
     """The classes, at most 50 of them."""
 
 
@@ -107,7 +111,7 @@ class ModelVersionSpec(Model):
     """Rises with each version of the model."""
     artifact: Artifact
     """The model's files."""
-    inputs: Annotated[list[Input], Field(max_length=500)] = []
+    inputs: Annotated[list[Input], Field(max_length=MAX_INPUTS)] = []
     """What a raw row holds."""
     outputs: Annotated[list[ModelOutput], Field(max_length=10)] = []
     """What comes back."""

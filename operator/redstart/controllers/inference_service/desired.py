@@ -13,6 +13,7 @@ from typing import Any
 from redstart.api import durations
 from redstart.controllers import pods, storage
 from redstart.controllers.inference_service import serving
+from redstart.controllers.inference_service.comparison import ignored_by
 from redstart.controllers.inference_service.observe import Observed
 from redstart.controllers.inference_service.record import ANNOTATION, Record, Role
 from redstart.controllers.inference_service.transitions import Transition
@@ -42,7 +43,7 @@ def children(observed: Observed, transition: Transition, context: Context) -> It
     record = transition.record
     assert record is not None
     for role in record.revisions:
-        template = _template(observed, role, context)
+        template = _template(observed, record, role, context)
         if template is not None:
             yield from serving.children(
                 observed.name,
@@ -126,15 +127,15 @@ def _progress_deadline(observed: Observed) -> int:
     return max(1, min(LONGEST_PROGRESS, int(durations.seconds(observed.spec.rollout.deadline))))
 
 
-def _template(observed: Observed, role: Role, context: Context) -> Object | None:
-    """The pod template of a revision: the one that it was made with, where any child of it is left."""
-    for child in observed.children:
-        if child["metadata"].get("labels", {}).get(serving.REVISION_LABEL) == role.revision:
-            stored = serving.stored_template(child)
-            if stored is not None:
-                return stored
+def _template(observed: Observed, record: Record, role: Role, context: Context) -> Object | None:
+    """The pod template of a revision: the one that it was made with, where any child of it is left.
+
+    None while it cannot be made: the version is gone, or it is not known what clients may send."""
+    if (stored := serving.template_of(observed.children, role.revision)) is not None:
+        return stored
     version = observed.version_specs.get(role.version)
-    if version is None:
+    ignored = ignored_by(observed, record, role)
+    if version is None or ignored is None:
         return None
     settings = context.settings
     claims = storage.claims([storage.Use(version.artifact.uri)])
@@ -151,4 +152,5 @@ def _template(observed: Observed, role: Role, context: Context) -> Object | None
         ),
         node=storage.node({claim: observed.claims.get(claim) for claim in claims}),
         timeout=durations.seconds(observed.spec.traffic.timeout),
+        ignored=ignored,
     )

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +17,8 @@ from redstart.api.v1alpha1.common import condition_of
 from redstart.api.v1alpha1.inference_service import InferenceServiceStatus
 from redstart.controllers import pod_status, reports, storage
 from redstart.controllers import pods as pod_builders
-from redstart.controllers.inference_service import scrape, serving
+from redstart.controllers.inference_service import manifests, scrape, serving
+from redstart.controllers.inference_service.manifests import Reading
 from redstart.controllers.inference_service.record import ANNOTATION, Record, parsed, restored
 from redstart.controllers.inference_service.revision import Version
 from redstart.controllers.inference_service.scrape import PodAddress, RouterReport, Snapshot
@@ -84,6 +86,8 @@ class Observed:
     """Why a router pod that is not ready does not become so."""
     claims: dict[str, Object | None]
     children: tuple[Object, ...]
+    manifests: Mapping[str, Reading]
+    """What the manifests of stable and of a canary without weight say, by revision, where a pod could be asked."""
 
     @property
     def name(self) -> str:
@@ -115,8 +119,12 @@ class InvalidSpecError(Exception):
     """The spec breaks a rule that the API server does not know."""
 
 
-async def observe(key: Key, context: Context, asked: Asked) -> Observed | None:
-    """Reads the cache, the routers and the serving pods; None when the service is gone."""
+async def observe(
+    key: Key, context: Context, asked: Asked, known: Mapping[str, Reading] = MappingProxyType({})
+) -> Observed | None:
+    """Reads the cache, the routers and the serving pods; None when the service is gone.
+
+    `known`: the manifests of the look before; what was read is not read again."""
     cluster, now = context.cluster, context.now()
     service = cluster.get(INFERENCE_SERVICE, key.namespace, key.name)
     if service is None or service["metadata"].get("deletionTimestamp"):
@@ -143,11 +151,17 @@ async def observe(key: Key, context: Context, asked: Asked) -> Observed | None:
     serving_pods = [pod for pod in live if _component(pod) == serving.COMPONENT]
     record = _record(config_map) or restored(status, versions, _plans(router_pods))
     rolling_out = record is not None and record.rollout is not None
-    reports, snapshots = await asyncio.gather(
+    reports, snapshots, read = await asyncio.gather(
         scrape.routers(context.http, _addresses(router_pods)),
         scrape.snapshots(
             context.http,
             _addresses(serving_pods) if rolling_out or not _loaded(status, serving_pods) else [],
+        ),
+        manifests.of_rollout(
+            context.http,
+            record,
+            lambda revision: _addresses(pod for pod in serving_pods if _revision(pod) == revision),
+            known,
         ),
     )
     told = await _told_of(live, cluster, asked, now)
@@ -170,6 +184,7 @@ async def observe(key: Key, context: Context, asked: Asked) -> Observed | None:
             for claim in storage.claims(storage.Use(found.artifact.uri) for _, found in specs.values())
         },
         children=children,
+        manifests=read,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,9 @@ from redstart.controllers import pods as pod_builders
 from redstart.controllers.inference_service import analysis as live
 from redstart.controllers.inference_service import desired, serving, status, transitions
 from redstart.controllers.inference_service.analysis import Analysis
-from redstart.controllers.inference_service.compatibility import incompatible_inputs
+from redstart.controllers.inference_service.comparison import Comparison, comparison
 from redstart.controllers.inference_service.conditions import conditions
+from redstart.controllers.inference_service.manifests import Reading
 from redstart.controllers.inference_service.notices import changes
 from redstart.controllers.inference_service.observe import InvalidSpecError, Observed, observe
 from redstart.controllers.inference_service.record import Record
@@ -79,11 +80,13 @@ class InferenceServiceReconciler:
         self._quiet: dict[Key, _Quiet] = {}
         self._planned: dict[Key, float] = {}
         """When the newest plan was written, of those that this process wrote."""
+        self._manifests: dict[Key, Mapping[str, Reading]] = {}
+        """Of stable and a canary that has had no weight yet."""
 
     async def reconcile(self, key: Key, context: Context) -> float | None:
         """Brings the service a step nearer to its spec; returns seconds until the next look."""
         try:
-            observed = await observe(key, context, self._asked)
+            observed = await observe(key, context, self._asked, self._manifests.get(key, {}))
         except InvalidSpecError as error:
             await self._fail(key, context, "InvalidSpec", str(error))
             return None
@@ -92,7 +95,9 @@ class InferenceServiceReconciler:
             self._reported.pop(key, None)
             self._quiet.pop(key, None)
             self._planned.pop(key, None)
+            self._manifests.pop(key, None)
             return None
+        self._remember(key, observed)
         now = context.now()
         wanted = _target(observed, context)
         analysis = self._look(key, observed, now)
@@ -117,6 +122,12 @@ class InferenceServiceReconciler:
             return REFUSED_SECONDS
         fresh = now - self._planned.get(key, -math.inf) < PLAN_PATIENCE
         return _next_look(observed, transition.record, context, fresh_plan=fresh)
+
+    def _remember(self, key: Key, observed: Observed) -> None:
+        if observed.manifests:
+            self._manifests[key] = observed.manifests
+        else:
+            self._manifests.pop(key, None)
 
     def _look(self, key: Key, observed: Observed, now: float) -> Analysis | None:
         record = observed.record
@@ -287,6 +298,7 @@ def _facts(observed: Observed, analysis: Analysis | None, quiet_seconds: float) 
     ready = {name: facts.ready for name, facts in observed.revisions.items()}
     if record is not None and state is not None and state.decision is None:
         ready[state.other.revision] = min(ready.get(state.other.revision, 0), _hosts(observed, record))
+    compared = comparison(observed, record) if record is not None else Comparison()
     return transitions.Facts(
         ready=ready,
         replicas={name: facts.replicas for name, facts in observed.revisions.items()},
@@ -296,7 +308,9 @@ def _facts(observed: Observed, analysis: Analysis | None, quiet_seconds: float) 
         step_elapsed=analysis.step_elapsed if analysis else 0.0,
         samples=analysis.samples if analysis else 0,
         test=analysis.test if analysis else None,
-        structural=_structural(observed, record, analysis) if record and analysis else None,
+        structural=_structural(observed, record, analysis, compared) if record and analysis else None,
+        uncompared=compared.waits,
+        changes=compared.changes,
         evidence=[live.evidence(analysis.test)] if analysis else [],
         recorded=state is not None and any(entry.id == state.id for entry in observed.status.rollouts),
         quiet_seconds=quiet_seconds,
@@ -320,15 +334,12 @@ def _hosts(observed: Observed, record: Record) -> int:
     )
 
 
-def _structural(observed: Observed, record: Record, analysis: Analysis) -> Verdict | None:
+def _structural(
+    observed: Observed, record: Record, analysis: Analysis, compared: Comparison
+) -> Verdict | None:
     canary = record.canary
-    if canary is None:
-        return None
-    stable, new = (observed.version_specs.get(role.version) for role in (record.stable, canary))
-    if stable is not None and new is not None:
-        refused = incompatible_inputs(stable.inputs, new.inputs)
-        if refused is not None:
-            return refused
+    if canary is None or compared.verdict is not None:
+        return compared.verdict
     facts = observed.revisions.get(canary.revision)
     if facts is None:
         return None

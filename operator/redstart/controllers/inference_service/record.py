@@ -57,6 +57,8 @@ class RolloutState(Model):
     """Index into the policy's steps; -1 before the first weight."""
     since: Timestamp
     first_weight_at: Timestamp | None = None
+    changes: str = ""
+    """What clients may notice of the canary, though it takes all that they send."""
     promoting: Decision | None = None
     """Set when the evidence suffices: the canary is scaled to full before it gets all traffic."""
     decision: Decision | None = None

@@ -88,6 +88,25 @@ def _parsed(document: Mapping[str, Any]) -> Snapshot:
     )
 
 
+async def manifest(http: aiohttp.ClientSession, pod: PodAddress, longest: int) -> bytes | None:
+    """The manifest of the artifact that a serving pod has; None where its sidecar is of a release without.
+
+    Raises:
+        aiohttp.ClientError, TimeoutError: it cannot be read now. ValueError: it has more than `longest` bytes.
+    """
+    url = f"http://{_host(pod.ip)}:{SNAPSHOT_PORT}/manifest"
+    content = bytearray()
+    async with http.get(URL(url, encoded=True), timeout=TIMEOUT) as response:
+        if response.status == 404:
+            return None
+        response.raise_for_status()
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) > longest:
+                raise ValueError(f"its manifest has more than {longest} bytes")
+    return bytes(content)
+
+
 async def _text(http: aiohttp.ClientSession, url: str) -> str:
     async with http.get(URL(url, encoded=True), timeout=TIMEOUT) as response:
         response.raise_for_status()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ TEMPLATE_ANNOTATION = f"{GROUP}/template"
 """The pod template that a revision was made with, as JSON on each of its children: a later operator repairs drift
 against it and never puts its own, newer template into a revision that exists. Where the Deployment was deleted, the
 spec may by then ask for another template, so the others tell what it was."""
+
+IGNORED_VARIABLE = "REDSTART_IGNORED_INPUTS"
+_READINESS_VARIABLE = "REDSTART_READINESS_URL"
 
 SERVER_PORT = 8080
 SNAPSHOT_PORT = 9102
@@ -80,10 +84,12 @@ def pod_template(
     *,
     node: str | None,
     timeout: float,
+    ignored: Mapping[str, str],
 ) -> Object:
     """The pod: fetch and verify the artifact, then sidecar and server.
 
-    `timeout`: the longest that a request may take, in seconds. Only `fetch` has the store's credentials."""
+    `timeout`: the longest that a request may take, in seconds. `ignored`: inputs, with their types, that clients may
+    send though the version does not use them. Only `fetch` has the store's credentials."""
     use = storage.Use(
         artifact.uri, artifact.secret_ref.name if artifact.secret_ref else None, folder_only=True
     )
@@ -111,7 +117,7 @@ def pod_template(
     )
     # A server that is not ours is asked by the sidecar.
     own = is_own(spec.predictor.template)
-    asked = {} if own else {"REDSTART_READINESS_URL": f"http://127.0.0.1:{SERVER_PORT}{READY_PATH}"}
+    asked = {} if own else {_READINESS_VARIABLE: f"http://127.0.0.1:{SERVER_PORT}{READY_PATH}"}
     sidecar = pods.restricted_container(
         "metrics",
         runtime.image,
@@ -128,7 +134,9 @@ def pod_template(
         runtime.image,
         pull_policy=runtime.pull_policy,
         command=["python", "-m", "redstart.server"],
-        env=identity | {"REDSTART_FORMATS": ",".join(runtime.formats)},
+        env=identity
+        | {"REDSTART_FORMATS": ",".join(runtime.formats)}
+        | ({IGNORED_VARIABLE: json.dumps(ignored, ensure_ascii=False)} if ignored else {}),
         ports={"http": SERVER_PORT},
         resources=resources,
         mounts=[{**model, "readOnly": True}, run],
@@ -256,6 +264,35 @@ def network_policy(service: str) -> Object:
                 {"ports": [{"port": SNAPSHOT_PORT, "protocol": "TCP"}]},
             ],
         },
+    }
+
+
+def template_of(children: Iterable[Object], revision: str) -> Object | None:
+    """The template that a revision was made with, by any child that is left of it."""
+    of_revision = (
+        child for child in children if child["metadata"].get("labels", {}).get(REVISION_LABEL) == revision
+    )
+    templates = (stored_template(child) for child in of_revision)
+    return next((template for template in templates if template is not None), None)
+
+
+def ignored_inputs(template: Object) -> dict[str, str]:
+    """What the server of a template is told to ignore: types of inputs by name."""
+    return dict(json.loads(_environment(template, "server").get(IGNORED_VARIABLE) or "{}"))
+
+
+def reports_itself(template: Object) -> bool:
+    """Whether the server of a template is ours, and not one that the sidecar has to ask."""
+    return _READINESS_VARIABLE not in _environment(template, "metrics")
+
+
+def _environment(template: Object, container: str) -> dict[str, str]:
+    spec = template["spec"]
+    return {
+        entry["name"]: entry.get("value", "")
+        for found in (*spec.get("initContainers", ()), *spec["containers"])
+        if found["name"] == container
+        for entry in found.get("env", ())
     }
 
 

@@ -40,6 +40,10 @@ class Facts:
     samples: int
     test: ErrorRateTest | None
     structural: Verdict | None
+    uncompared: str | None
+    """Why what the canary takes was not compared with stable yet; None when it was."""
+    changes: str
+    """What clients may notice of the canary, of one without weight."""
     evidence: list[AnalysisStatus]
     recorded: bool
     """Whether status already tells how this rollout ended."""
@@ -163,6 +167,7 @@ def _running(
         paused=spec.rollout.paused,
         metrics_available=facts.metrics_available,
         structural=facts.structural,
+        uncompared=facts.uncompared,
     )
     decision = rollout.decide(policy, seen)
     if decision.action is Action.ROLLBACK:
@@ -176,7 +181,7 @@ def _running(
                 "promoting": Decision(
                     result="Promoted",
                     reason=decision.reason,
-                    message=decision.message,
+                    message=_with_changes(decision.message, state),
                     evidence=tuple(facts.evidence),
                     at=timestamp(now),
                 )
@@ -214,11 +219,16 @@ def _advanced(
             "step": decision.step,
             "since": timestamp(now),
             "first_weight_at": state.first_weight_at or timestamp(now),
+            "changes": facts.changes if state.first_weight_at is None else state.changes,
         }
     )
     record = record.model_copy(update={"number": record.number + 1, "rollout": state})
-    notice = Notice("Normal", "StepStarted", f"canary {_named(state.other)}: {decision.message}")
-    return Transition(record, _beside(record, spec, facts, canary=decision.replicas), (notice,), decision)
+    notices = [Notice("Normal", "StepStarted", f"canary {_named(state.other)}: {decision.message}")]
+    if facts.changes and state.step == 0:
+        notices.append(Notice("Warning", "InputsChanged", state.changes))
+    return Transition(
+        record, _beside(record, spec, facts, canary=decision.replicas), tuple(notices), decision
+    )
 
 
 def _promoting(
@@ -266,7 +276,11 @@ def _closed(
     now: float,
 ) -> Transition:
     decision = Decision(
-        result=result, reason=reason, message=message, evidence=tuple(facts.evidence), at=timestamp(now)
+        result=result,
+        reason=reason,
+        message=_with_changes(message, state),
+        evidence=tuple(facts.evidence),
+        at=timestamp(now),
     )
     closed = record.model_copy(
         update={
@@ -275,6 +289,11 @@ def _closed(
         }
     )
     return Transition(closed, _closing_replicas(closed, spec, facts), _ended(closed))
+
+
+def _with_changes(message: str, state: RolloutState) -> str:
+    """Refusals are easier to understand beside what was changed."""
+    return f"{message}. {state.changes}" if state.changes else message
 
 
 def _ended(record: Record) -> tuple[Notice, ...]:

@@ -83,6 +83,8 @@ _FACTS = Facts(
     samples=0,
     test=None,
     structural=None,
+    uncompared=None,
+    changes="",
     evidence=[],
     recorded=False,
     quiet_seconds=0.0,
@@ -133,6 +135,7 @@ def observed(
         router_problem=None,
         claims={},
         children=(),
+        manifests={},
     )
     return replace(seen, **fields)
 

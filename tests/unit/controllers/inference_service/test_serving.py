@@ -11,10 +11,18 @@ from redstart.controllers.inference_service import serving
 from redstart.server import settings
 
 
-def pod(*, timeout: float = 10.0, formats: tuple[str, ...] = ("ONNX", "Skops"), **predictor: Any) -> Any:
+def pod(
+    *,
+    timeout: float = 10.0,
+    formats: tuple[str, ...] = ("ONNX", "Skops"),
+    ignored: dict[str, str] | None = None,
+    **predictor: Any,
+) -> Any:
     runtime = serving.Runtime(IMAGE, "IfNotPresent", 35, formats)
     asked = spec(predictor=predictor)
-    made = serving.pod_template("m", asked, role(1), artifact(1), runtime, node=None, timeout=timeout)
+    made = serving.pod_template(
+        "m", asked, role(1), artifact(1), runtime, node=None, timeout=timeout, ignored=ignored or {}
+    )
     return made["spec"]
 
 
@@ -51,3 +59,29 @@ def test_how_the_sidecar_knows_that_the_server_is_ready(template: Any, asked: st
 def test_liveness_waits_as_long_as_a_request_may(timeout: float, patience: int):
     (server,) = pod(timeout=timeout)["containers"]
     assert server["livenessProbe"]["timeoutSeconds"] == patience
+
+
+def revision(template: Any) -> Any:
+    """The children of a revision that was made with a template."""
+    return serving.children("m", "m", role(1), template, replicas=1, progress_deadline=60)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "template", "ours"),
+    [
+        pytest.param({}, {}, True, id="nothing"),
+        pytest.param({"wear": "Number", "Größe": "Category"}, {}, True, id="two"),
+        pytest.param({"wear": "Number"}, {"image": "mine:1"}, False, id="a server of the user's own"),
+    ],
+)
+def test_what_a_server_ignores_is_read_back_from_its_template(
+    ignored: dict[str, str], template: Any, ours: bool
+):
+    made = {"metadata": {}, "spec": pod(ignored=ignored, template=template)}
+    kept = serving.template_of(revision(made)[2:], role(1).revision)
+    assert kept == made
+    assert (serving.ignored_inputs(kept), serving.reports_itself(kept)) == (ignored, ours)
+    assert serving.template_of(revision(made), role(2).revision) is None
+    (server,) = made["spec"]["containers"]
+    variables = env(server) | {"REDSTART_MODEL": "m", "REDSTART_VERSION": "m-v1"}
+    assert settings.read(variables).ignored_inputs == tuple(ignored)

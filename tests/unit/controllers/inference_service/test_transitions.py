@@ -129,6 +129,25 @@ def test_a_step_that_is_over_is_followed_by_the_next_weight():
     assert result.record.number == rolling().number + 1
 
 
+CHANGED = "m-v2 after m-v1: wear is ignored"
+
+
+def test_what_clients_may_notice_is_told_with_the_first_weight_and_at_the_end():
+    begun = rolling(weight=0, step=-1)
+    first = next_transition(begun, to(2), spec(), facts(weights=(0,), changes=CHANGED), NOW)
+    assert first.record is not None
+    assert [notice.reason for notice in first.notices] == ["StepStarted", "InputsChanged"]
+    assert first.notices[1].message == CHANGED
+    second = next_transition(first.record, to(2), spec(), facts(step_elapsed=31, samples=300, test=GOOD), NOW)
+    assert [notice.reason for notice in second.notices] == ["StepStarted"]
+    assert second.record is not None
+    ended = next_transition(second.record, to(2), spec(), facts(weights=(25,), test=BAD), NOW).record
+    assert ended is not None
+    assert ended.rollout is not None
+    assert ended.rollout.decision is not None
+    assert ended.rollout.decision.message.endswith(f"needed 100. {CHANGED}")
+
+
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
