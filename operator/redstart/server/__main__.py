@@ -9,53 +9,21 @@ from pathlib import Path
 
 from redstart.server import settings
 
-BACKLOG = 2048
-
-KEEP_ALIVE = 2 * 60 * 60 * 1000
-"""Milliseconds that an idle connection stays open: longer than Envoy's hour, so that the server never closes one
-that the router is about to use."""
-
-STOP_TIMEOUT = 60
-"""Seconds for requests in flight at the end; the pod's grace period is what really bounds them."""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "verify":
-            # The supervising process of a server stays small: numpy and the rest are for its worker.
-            from redstart.server.verify import verify  # noqa: PLC0415
+            from redstart.server.verify import verify  # noqa: PLC0415 - each command loads what it needs
 
             return verify(options.model_dir, settings.formats(options.formats))
+        from redstart.server.worker import serve  # noqa: PLC0415
+
         return serve(settings.read())
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-
-
-def serve(options: settings.Settings) -> int:
-    """Serve until SIGTERM, then finish the requests in flight."""
-    from granian import Granian  # noqa: PLC0415
-    from granian.constants import HTTPModes, Interfaces  # noqa: PLC0415
-    from granian.http import HTTP1Settings  # noqa: PLC0415
-    from granian.log import LogLevels  # noqa: PLC0415
-
-    Granian(
-        "redstart.server.worker:application",
-        factory=True,
-        address=options.host,
-        port=options.port,
-        interface=Interfaces.WSGI,
-        http=HTTPModes.http1,
-        workers=1,
-        blocking_threads=options.threads,
-        backlog=BACKLOG,
-        http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE),
-        workers_kill_timeout=STOP_TIMEOUT,
-        log_level=LogLevels.warning,
-    ).serve()
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

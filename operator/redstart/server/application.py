@@ -1,124 +1,271 @@
-"""The server's HTTP interface, as a WSGI application: docs/serving-api.md in code.
-
-WSGI, because a row of a small model is answered in less time than an event loop takes to hand a request over.
-"""
+"""The server's HTTP interface: docs/serving-api.md in code."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from collections.abc import Callable
 from time import monotonic, perf_counter
-from typing import Any
 
 import msgspec
 
 from redstart import __version__
+from redstart.server import binary_tensors, encodings
+from redstart.server.admission import MAX_BUFFERED
 from redstart.server.counts import Observation, Recorder
+from redstart.server.hints import Hints
+from redstart.server.http import JSON, Connection, Exchange, error_body
 from redstart.server.inference import InvalidOutputError, ModelError
 from redstart.server.rows import InputError
-from redstart.server.service import Answered, Service
+from redstart.server.schedule import Ask, Asked, Outcome, Schedule
+from redstart.server.service import Service
 
 MAX_BODY = 4 * 1024 * 1024
-"""Bytes in one request's body; the router refuses more, too."""
+"""Bytes in one request's body, packed or not; the router refuses more, too."""
+
+GIVEN_UP = 499
+"""Counted for a request whose client was gone before its answer; nginx's number for it, never sent to anybody."""
+
+_SMALL_BODY = 64 * 1024
+"""Up to here a request is judged once it has come; beyond, also by its head."""
 
 _LOG_INTERVAL = 1.0
-_HEADERS = [("content-type", "application/json")]
-_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-
-StartResponse = Callable[[str, list[tuple[str, str]]], object]
+_RETRY_AFTER = JSON + b"retry-after: 1\r\n"
+_ACCEPT_ENCODING = JSON + b"accept-encoding: " + encodings.ACCEPTED.encode() + b"\r\n"
+_JSON_LENGTH = binary_tensors.HEADER.encode()
 
 logger = logging.getLogger(__name__)
+
+
+class _OverloadedError(InputError):
+    def __init__(self, why: str) -> None:
+        super().__init__(503, f"{why}; ask again in a second, or run more replicas")
 
 
 class Application:
     """Routes requests; `service` is None, and `unready` says why, until the model may be asked."""
 
-    def __init__(self, recorder: Recorder, model: str, version: str) -> None:
+    def __init__(self, recorder: Recorder, model: str, version: str, threads: int = 1) -> None:
         self.service: Service | None = None
         self.unready = "the model is being loaded"
+        self.closed = asyncio.Event()
+        self._connections: set[Connection] = set()
+        self._stopping = False
+        self.schedule = Schedule(self._work, self._done, threads)
         self._record = recorder.record
+        self._hints = Hints(model)
+        self._buffered = 0
         self._logged = -_LOG_INTERVAL
         self._unlogged = 0
-        self._asked: dict[str, Callable[[Service, bytes], Answered]] = {"/predict": Service.predict}
+        self._asked: dict[str, Ask] = {
+            "/predict": Service.predict,
+            f"/v1/models/{model}:predict": Service.predict_v1,
+        }
         self._read: dict[str, Callable[[], tuple[int, bytes]]] = {
             "/v2": lambda: (200, _server_metadata()),
-            "/v2/health/live": lambda: (200, b'{"live":true}'),
+            "/v2/health/live": self._live,
             "/v2/health/ready": lambda: self._loaded(lambda _: b'{"ready":true}'),
             "/openapi.json": lambda: self._loaded(lambda service: service.openapi),
+            "/v1/models": lambda: (200, msgspec.json.encode({"models": [model]})),
         }
         ready = msgspec.json.encode({"name": model, "ready": True})
+        self._read[f"/v1/models/{model}"] = lambda: self._loaded(lambda _: ready)
         for path in (f"/v2/models/{model}", f"/v2/models/{model}/versions/{version}"):
             self._asked[f"{path}/infer"] = Service.infer
             self._read[path] = lambda: self._loaded(lambda service: service.metadata)
             self._read[f"{path}/ready"] = lambda: self._loaded(lambda _: ready)
 
-    def __call__(self, environ: Mapping[str, Any], start_response: StartResponse) -> list[bytes]:
-        path = environ["PATH_INFO"]
-        ask = self._asked.get(path)
-        if ask is not None and environ["REQUEST_METHOD"] == "POST":
-            return self._ask(ask, environ, start_response)
-        headers = _HEADERS
-        read = self._read.get(path)
-        if read is not None and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            status, body = read()
-        elif ask is not None or read is not None:
-            allowed = "POST" if ask is not None else "GET, HEAD"
-            status, body = 405, error_body(f"{path} takes {allowed}")
-            headers = [*_HEADERS, ("allow", allowed)]
-        else:
-            status, body = 404, error_body(f"no such path: {path}; /openapi.json describes those there are")
-        start_response(_STATUS_LINES[status], headers)
-        return [body]
+    # What connections call, in the event loop's thread
 
-    def _ask(
-        self, ask: Callable[[Service, bytes], Answered], environ: Mapping[str, Any], start: StartResponse
-    ) -> list[bytes]:
-        started = perf_counter()
+    def joined(self, connection: Connection) -> None:
+        """Keep a connection in view."""
+        self._connections.add(connection)
+
+    def left(self, connection: Connection) -> None:
+        """Forget a connection, and tell when it was the last one."""
+        self._connections.discard(connection)
+        if self._stopping and not self._connections:
+            self.closed.set()
+
+    def begin(self, exchange: Exchange) -> None:
+        """Answer what is not about rows, and refuse what the head shows to be in vain."""
+        ask = self._asked.get(exchange.path)
+        if ask is None or exchange.method != b"POST":
+            self._answer_read(exchange, known=ask is not None)
+            return
+        headers = exchange.headers
         # Stamped by the router: a retry, a mirrored request or one that chose its arm says nothing about the arm.
         first = (
-            environ.get("HTTP_X_ENVOY_ATTEMPT_COUNT") == "1"
-            and environ.get("HTTP_X_REDSTART_ROUTE") == "weighted"
+            headers.get(b"x-envoy-attempt-count") == b"1" and headers.get(b"x-redstart-route") == b"weighted"
         )
-        answered: Answered | None = None
-        invalid_output = False
+        asked = exchange.own = Asked(exchange, ask, first=first)
         try:
-            body = read_body(environ)
-            if self.service is None:
-                raise InputError(503, f"the model is not ready: {self.unready}")
-            answered = ask(self.service, body)
-            status, content = 200, answered.body
+            self._check_head(asked)
         except InputError as error:
-            status, content = error.status, error_body(str(error), row=error.row, field=error.field)
+            self._refuse(asked, error)
+
+    def read(self, exchange: Exchange, length: int) -> bool:
+        """Count bytes of a body, and refuse what is too much."""
+        asked: Asked = exchange.own
+        self._buffered += length
+        if exchange.received > MAX_BODY:
+            self._refuse(asked, _too_large())
+        elif self._buffered > MAX_BUFFERED:
+            self._refuse(asked, _OverloadedError("the server holds as many bodies as it may"))
+        return not exchange.answered
+
+    def complete(self, exchange: Exchange) -> None:
+        """Take a whole request in."""
+        asked: Asked = exchange.own
+        if self.schedule.has_room(asked, len(exchange.body)):
+            self.schedule.put(asked)
+        else:
+            self._refuse(asked, _OverloadedError("more requests wait than can be answered in time"))
+
+    def lost(self, exchange: Exchange) -> None:
+        """Forget a request that nobody waits for; one that is being answered is forgotten when that is done."""
+        asked: Asked | None = exchange.own
+        if asked is not None and not asked.running:
+            if asked.lane is not None:
+                asked.lane.leave(asked)
+            self._given_up(asked)
+
+    def check(self) -> None:
+        """Close what takes too long."""
+        now = monotonic()
+        for connection in list(self._connections):
+            connection.check(now)
+
+    def stop(self) -> None:
+        """Close each connection once what was begun on it is answered; `closed` tells when that is done."""
+        self._stopping = True
+        if not self._connections:
+            self.closed.set()
+        for connection in list(self._connections):
+            connection.stop()
+
+    # Requests for predictions
+
+    def _check_head(self, asked: Asked) -> None:
+        if self.service is None:
+            raise InputError(503, f"the model is not ready: {self.unready}")
+        headers = asked.exchange.headers
+        length = int(headers.get(b"content-length", b"0"))
+        if length > MAX_BODY:
+            raise _too_large()
+        if (encoding := headers.get(b"content-encoding")) is not None:
+            asked.encoding = encodings.named(encoding)
+        if (json_length := headers.get(_JSON_LENGTH)) is not None:
+            if not json_length.isdigit() or len(json_length) > 9:
+                raise InputError(400, f"{binary_tensors.HEADER} must be a number of bytes")
+            asked.json_length = int(json_length)
+        # What is left of the router's own time limit.
+        told = headers.get(b"x-envoy-expected-rq-timeout-ms", b"")
+        if told.isdigit() and len(told) < 10:
+            asked.seconds, asked.told = int(told) / 1000, True
+        if length > _SMALL_BODY:
+            if self._buffered + length > MAX_BUFFERED:
+                raise _OverloadedError("the server holds as many bodies as it may")
+            if not self.schedule.has_room(asked, length):
+                raise _OverloadedError("more requests wait than can be answered in time")
+
+    def _work(self, asked: Asked) -> Outcome:
+        """Answer a request; from any thread."""
+        service, body = self.service, asked.exchange.body
+        assert service is not None
+        headers = JSON
+        try:
+            if asked.encoding is not None:
+                body = encodings.unpack(body, asked.encoding, MAX_BODY)
+            answered = asked.ask(service, body, asked.json_length)
+            if answered.json_length is not None:
+                headers = b"content-type: application/octet-stream\r\n%s: %d\r\n" % (
+                    _JSON_LENGTH,
+                    answered.json_length,
+                )
+            return Outcome(200, answered.body, headers, len(body), answered)
+        except InputError as error:
+            content = error_body(str(error), row=error.row, field=error.field)
+            return Outcome(error.status, content, headers, len(body))
         except ModelError as error:
-            invalid_output = isinstance(error, InvalidOutputError)
-            status, content = 500, error_body(f"the model failed: {error}")
             self._log(f"the model failed: {error}")
+            content = error_body(f"the model failed: {error}")
+            invalid = isinstance(error, InvalidOutputError)
+            return Outcome(500, content, headers, len(body), invalid_output=invalid)
         except Exception as error:
-            status, content = 500, error_body("the server failed; its log says why")
             self._log(f"the server failed: {error!r}", error)
-        start(_STATUS_LINES[status], _HEADERS)
-        seconds = perf_counter() - started
+            return Outcome(500, error_body("the server failed; its log says why"), headers, len(body))
+
+    def _done(self, asked: Asked, outcome: Outcome | None) -> None:
+        exchange = asked.exchange
+        if exchange.gone:
+            self._given_up(asked)
+            return
+        if outcome is None:
+            self._refuse(asked, _OverloadedError("the request waited longer than its time limit"))
+            return
+        self._buffered -= exchange.received
+        exchange.answer(outcome.status, outcome.body, outcome.headers)
+        seconds = perf_counter() - exchange.started
+        answered = outcome.answered
         if answered is not None:
             rows, predictions = answered.rows, answered.answers.predictions
-            self._record(
-                Observation(
-                    first,
-                    status,
-                    seconds,
-                    rows.tensors if first else None,
-                    predictions if first else None,
-                    ignored=rows.ignored,
-                )
-            )
+            if asked.first:
+                self._record(Observation(True, 200, seconds, rows.tensors, predictions, ignored=rows.ignored))
+            else:
+                self._record(Observation(False, 200, seconds, ignored=rows.ignored))
         else:
-            self._record(Observation(first, status, seconds, invalid_output=invalid_output))
-        return [content]
+            self._record(
+                Observation(asked.first, outcome.status, seconds, invalid_output=outcome.invalid_output)
+            )
+
+    def _refuse(self, asked: Asked, error: InputError) -> None:
+        exchange = asked.exchange
+        self._buffered -= exchange.received
+        exchange.parts.clear()
+        headers = JSON
+        if isinstance(error, _OverloadedError):
+            headers = _RETRY_AFTER
+        elif error.status == 415:
+            headers = _ACCEPT_ENCODING
+        self._record(Observation(asked.first, error.status, perf_counter() - exchange.started))
+        exchange.answer(error.status, error_body(str(error)), headers, close=error.status == 413)
+
+    def _given_up(self, asked: Asked) -> None:
+        exchange = asked.exchange
+        self._buffered -= exchange.received
+        self._record(Observation(asked.first, GIVEN_UP, perf_counter() - exchange.started))
+
+    # All else
+
+    def _answer_read(self, exchange: Exchange, *, known: bool) -> None:
+        path = exchange.path
+        read = self._read.get(path)
+        headers = JSON
+        if read is not None and exchange.method in (b"GET", b"HEAD"):
+            status, body = read()
+        elif known or read is not None:
+            allowed = "POST" if known else "GET, HEAD"
+            status, body = 405, error_body(f"{path} takes {allowed}")
+            headers = JSON + b"allow: " + allowed.encode() + b"\r\n"
+        else:
+            shown = path[:200]
+            hint = self._hints.of_path(path)
+            status = 404
+            body = error_body(f"no such path: {shown}; /openapi.json describes those there are{hint}")
+        exchange.answer(status, body, headers)
 
     def _loaded(self, read: Callable[[Service], bytes]) -> tuple[int, bytes]:
         if self.service is None:
             return 503, error_body(self.unready)
         return 200, read(self.service)
+
+    def _live(self) -> tuple[int, bytes]:
+        """Answered in the loop, ahead of all requests that wait: a server that is overloaded is not dead."""
+        stuck = self.schedule.stuck(perf_counter())
+        if stuck:
+            return 503, error_body(f"the model has been at one request for {stuck:.0f} s")
+        return 200, b'{"live":true}'
 
     def _log(self, message: str, error: Exception | None = None) -> None:
         """One line a second at most: a model that fails on everything must not fill the node's disk."""
@@ -131,32 +278,11 @@ class Application:
         logger.error("%s%s", message, more, exc_info=error)
 
 
-def read_body(environ: Mapping[str, Any]) -> bytes:
-    """The request's body.
-
-    Raises:
-        InputError: 413 when it is larger than MAX_BODY.
-    """
-    length = environ.get("CONTENT_LENGTH")
-    if length is None:
-        body: bytes = environ["wsgi.input"].read(MAX_BODY + 1)
-        if len(body) <= MAX_BODY:
-            return body
-    elif int(length) <= MAX_BODY:
-        whole: bytes = environ["wsgi.input"].read()
-        return whole
-    raise InputError(413, f"the body has more than {MAX_BODY} bytes; send fewer rows in each request")
-
-
-def error_body(message: str, *, row: int | None = None, field: str | None = None) -> bytes:
-    """An error as JSON."""
-    document: dict[str, Any] = {"error": message}
-    if row is not None:
-        document["row"] = row
-    if field is not None:
-        document["field"] = field
-    return msgspec.json.encode(document)
+def _too_large() -> InputError:
+    return InputError(413, f"the body has more than {MAX_BODY} bytes; send fewer rows in each request")
 
 
 def _server_metadata() -> bytes:
-    return msgspec.json.encode({"name": "redstart", "version": __version__, "extensions": []})
+    return msgspec.json.encode(
+        {"name": "redstart", "version": __version__, "extensions": ["binary_tensor_data"]}
+    )

@@ -6,7 +6,6 @@ import os
 import socket
 import threading
 import time
-from multiprocessing.util import Finalize
 from pathlib import Path
 
 import msgspec
@@ -41,10 +40,8 @@ class Reporter:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Report from a thread of its own until the process ends, and once more then."""
+        """Report from a thread of its own until the process ends."""
         threading.Thread(target=self._run, name="reporter", daemon=True).start()
-        # Granian's worker is a multiprocessing child, for which Python before 3.13 runs no atexit handlers.
-        Finalize(None, self.stop, exitpriority=10)
 
     def stop(self) -> None:
         """Send what is left, and that the model may no longer be asked."""

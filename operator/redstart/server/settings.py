@@ -18,8 +18,8 @@ SAFE_FORMATS: tuple[Format, ...] = ("ONNX", "Skops")
 class Settings:
     """See docs/internals.md for the variables' names.
 
-    `threads` Python threads answer requests. One is fastest for small models: a second one only takes turns
-    with it. More help where inference itself, outside the interpreter, takes most of a request.
+    `threads` Python threads answer requests that take long; short ones are the event loop's. More than one help where
+    inference itself, outside the interpreter, takes most of a request and there are processors for it.
     """
 
     model: str

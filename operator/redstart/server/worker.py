@@ -1,16 +1,27 @@
-"""What runs in the server's worker process: loads the model beside the application that will ask it."""
+"""The server's process: an event loop that answers, a thread that loads the model, one that reports."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
+import resource
+import signal
+import socket
 import threading
+from time import thread_time
+
+import msgspec
+import uvloop
 
 from redstart.artifacts import termination
 from redstart.artifacts.termination import Report
-from redstart.server import inference, loading, reference, settings
+from redstart.server import inference, loading, reference
+from redstart.server.admission import Costs
 from redstart.server.application import Application
 from redstart.server.counts import Recorder
+from redstart.server.http import Clock, Connection
 from redstart.server.loading import LoadError
 from redstart.server.reporter import Reporter
 from redstart.server.service import Service
@@ -20,18 +31,69 @@ from redstart.sidecar.report import State
 logger = logging.getLogger(__name__)
 
 
-def application() -> Application:
-    """The WSGI application that Granian loads: it answers health checks at once, and rows when they may be asked."""
+BACKLOG = 2048
+CHECK_SECONDS = 1.0
+
+STOP_SECONDS = 60.0
+"""For requests in flight at the end; the pod's grace period is what really bounds them."""
+
+
+def serve(options: Settings) -> int:
+    """Serve until SIGTERM, then finish the requests in flight."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    options = settings.read()
     recorder = Recorder()
     reporter = Reporter(options.socket, recorder)
+    app = Application(recorder, options.model, options.version, options.threads)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(options, app, recorder, reporter))
+    reporter.stop()
+    return 0
+
+
+async def _serve(options: Settings, app: Application, recorder: Recorder, reporter: Reporter) -> None:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    _allow_many_connections()
     reporter.start()
-    app = Application(recorder, options.model, options.version)
+    app.schedule.start(loop)
+    server = await loop.create_server(lambda: Connection(app), sock=_listen(options.host, options.port))
+    # Health checks are answered while the model loads.
     threading.Thread(
         target=_load, args=(options, app, recorder, reporter), name="loader", daemon=True
     ).start()
-    return app
+    checking = asyncio.create_task(_check(app))
+    await stopped.wait()
+    server.close()
+    app.stop()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await app.closed.wait()
+    checking.cancel()
+
+
+async def _check(app: Application) -> None:
+    while True:
+        await asyncio.sleep(CHECK_SECONDS)
+        Clock.tick()
+        app.check()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listener; on :: it takes both families."""
+    six = ":" in host
+    return socket.create_server(
+        (host, port),
+        family=socket.AF_INET6 if six else socket.AF_INET,
+        backlog=BACKLOG,
+        dualstack_ipv6=six and socket.has_dualstack_ipv6(),
+    )
+
+
+def _allow_many_connections() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _load(options: Settings, app: Application, recorder: Recorder, reporter: Reporter) -> None:
@@ -73,5 +135,19 @@ def load(options: Settings, app: Application, recorder: Recorder) -> State:
         app.unready = message
         return State(digest=artifact.digest, message=message, reference=found)
     recorder.profile(artifact.manifest, artifact.profile)
+    _measure(app.schedule.costs, service)
     app.service = service
     return State(ready=True, digest=artifact.digest, reference=found)
+
+
+def _measure(costs: Costs, service: Service) -> None:
+    """Ask one reference row, and all of them, to learn what the model's answers cost."""
+    rows = service.artifact.reference.rows
+    for asked in (rows[:1], rows):
+        if asked:
+            body = msgspec.json.encode({"rows": asked})
+            begun = thread_time()
+            service.predict(body)
+            spent = thread_time() - begun
+            costs.observe_processor(len(body), spent)
+            costs.observe_elapsed(len(body), spent)

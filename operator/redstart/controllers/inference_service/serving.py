@@ -150,8 +150,8 @@ def pod_template(
             "httpGet": {"path": LIVE_PATH, "port": "http"},
             "initialDelaySeconds": 10,
             "periodSeconds": 10,
-            # It waits with the requests for the thread that answers them.
-            "timeoutSeconds": max(5, math.ceil(timeout)),
+            # Ours answers it whatever waits; another server may have only the thread that answers requests.
+            "timeoutSeconds": 5 if own else max(5, math.ceil(timeout)),
             "failureThreshold": 3,
         },
         lifecycle={"preStop": {"sleep": {"seconds": runtime.drain_seconds}}},

@@ -55,9 +55,16 @@ def test_how_the_sidecar_knows_that_the_server_is_ready(template: Any, asked: st
     assert server["readinessProbe"]["httpGet"] == {"path": "/v2/health/ready", "port": 9102}
 
 
-@pytest.mark.parametrize(("timeout", "patience"), [(0.5, 5), (10.0, 10), (90.5, 91)])
-def test_liveness_waits_as_long_as_a_request_may(timeout: float, patience: int):
-    (server,) = pod(timeout=timeout)["containers"]
+@pytest.mark.parametrize(
+    ("template", "timeout", "patience"),
+    [
+        pytest.param({}, 90.5, 5, id="ours answers whatever waits"),
+        pytest.param({"image": "mine:1"}, 0.5, 5, id="another server has some seconds"),
+        pytest.param({"image": "mine:1"}, 90.5, 91, id="and as long as a request may take"),
+    ],
+)
+def test_how_long_liveness_waits(template: Any, timeout: float, patience: int):
+    (server,) = pod(timeout=timeout, template=template)["containers"]
     assert server["livenessProbe"]["timeoutSeconds"] == patience
 
 
