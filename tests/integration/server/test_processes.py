@@ -149,8 +149,9 @@ def test_a_server_that_is_busy_is_still_ready(pod):
     pod.server()
     eventually(lambda: pod.reads("/v2/health/ready").status == 200, "the sidecar says that it is ready")
     many = {"rows": [{"torque": 40.0, "Air temperature [K]": 300.0}] * 1000}
+    patient = {"x-envoy-expected-rq-timeout-ms": "600000"}
     with ThreadPoolExecutor(4) as clients:
-        asked = [clients.submit(ask, f"{pod.url}/predict", many) for _ in range(4)]
+        asked = [clients.submit(ask, f"{pod.url}/predict", many, patient) for _ in range(4)]
         meanwhile = []
         while not any(request.done() for request in asked):
             meanwhile.append(pod.reads("/v2/health/ready").status)
