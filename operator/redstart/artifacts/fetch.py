@@ -31,7 +31,7 @@ class FetchError(Exception):
     def of_store(cls, error: StoreError) -> FetchError:
         """What a store's error means for an artifact."""
         reason = "ArtifactNotFound" if error.reason == "NotFound" else error.reason
-        return cls(reason, str(error), lasting=error.reason == "BadLocation")
+        return cls(reason, str(error), lasting=error.of_uri)
 
 
 def fetch(

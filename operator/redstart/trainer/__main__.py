@@ -34,8 +34,7 @@ def main() -> int:
     except StoreError as error:
         if error.reason == "NotFound":  # of a source it was told as such
             return _failed("StoreNotFound", f"output.uri: {error}", LASTING)
-        lasting = error.reason in ("StoreDenied", "BadLocation")
-        return _failed(error.reason, str(error), LASTING if lasting else PASSING)
+        return _failed(error.reason, str(error), LASTING if error.lasting else PASSING)
     except MemoryError:
         return _failed("OutOfMemory", "the rows do not fit in memory; raise template.resources", PASSING)
     except OSError as error:

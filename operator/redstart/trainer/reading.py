@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 from polars import selectors
 
 from redstart.api.v1alpha1.training_job import Data, Source
 from redstart.artifacts import storage
-from redstart.artifacts.storage import StoreError
+from redstart.artifacts.storage import Opened, StoreError
 from redstart.trainer import text_columns
 from redstart.trainer.columns import as_text, is_whole
 from redstart.trainer.errors import TrainingError
@@ -20,15 +21,27 @@ from redstart.trainer.times import times
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
+_PAGE = (b"<!doctype html", b"<html")
 _LONGEST_NAME = 128  # characters of a column's name, in the API too
+
+
+Kind = Literal["CSV", "Parquet"]
+
+_MEDIA: dict[str, Kind] = {
+    "text/csv": "CSV",
+    "application/csv": "CSV",
+    "application/vnd.apache.parquet": "Parquet",
+    "application/x-parquet": "Parquet",
+}
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of rows, copied to `path`; `uri` says where it comes from."""
+    """A file of rows, copied to `path`; `uri` says where it comes from, without its query."""
 
     uri: str
     path: Path
+    kind: Kind
 
 
 def copy_files(sources: Sequence[Source], folder: Path) -> tuple[list[DataFile], str]:
@@ -47,10 +60,11 @@ def copy_files(sources: Sequence[Source], folder: Path) -> tuple[list[DataFile],
         for source in sources:
             secret = source.secret_ref.name if source.secret_ref else None
             for found in storage.matches(storage.locate(source.uri, secret=secret)):
-                _check_ending(found.uri)
+                opened = storage.opened(found)
+                kind = _kind_of(found.uri, opened)
                 path = folder / f"{len(files):06d}"
-                whole.update(_copy(found, path))
-                files.append(DataFile(found.uri, path))
+                whole.update(_copy(found.uri, opened, path))
+                files.append(DataFile(found.uri, path, kind))
     except StoreError as error:
         if error.reason == "NotFound":
             raise TrainingError("SourceNotFound", f"data.sources: {error}") from error
@@ -58,18 +72,38 @@ def copy_files(sources: Sequence[Source], folder: Path) -> tuple[list[DataFile],
     return files, f"sha256:{whole.hexdigest()}"
 
 
-def _check_ending(uri: str) -> None:
-    if not uri.lower().endswith(_CSV + _PARQUET):
-        raise TrainingError(
-            "SourceInvalid",
-            f"data.sources: {uri} must end in {', '.join(_CSV + _PARQUET)}; its ending says its kind",
-        )
+def _kind_of(uri: str, opened: Opened) -> Kind:
+    """By the ending of the path, else by that of the name or by the type that a web server tells."""
+    for name in (uri.split("?", 1)[0] if uri.startswith("http") else uri, opened.name):
+        if name.lower().endswith(_CSV):
+            return "CSV"
+        if name.lower().endswith(_PARQUET):
+            return "Parquet"
+    if opened.media in _MEDIA:
+        return _MEDIA[opened.media]
+    told = (
+        f"; nor does the server tell it, by a name in Content-Disposition or a Content-Type of {' or '.join(_MEDIA)}"
+        if uri.startswith("http")
+        else ""
+    )
+    raise TrainingError(
+        "SourceInvalid",
+        f"data.sources: {uri} must end in {', '.join(_CSV + _PARQUET)}; its ending says its kind{told}",
+    )
 
 
-def _copy(source: storage.Location, path: Path) -> bytes:
+def _copy(uri: str, opened: Opened, path: Path) -> bytes:
     hasher = hashlib.sha256()
+    begun = False
     with path.open("wb") as out:
-        for chunk in storage.stream(source):
+        for chunk in opened.chunks:
+            if not begun and bytes(chunk[:256]).lstrip().lower().startswith(_PAGE):
+                raise TrainingError(
+                    "SourceInvalid",
+                    f"data.sources: {uri} answers with a web page (HTML), not with rows; is a login needed, or is this "
+                    "the page about the file?",
+                )
+            begun = True
             hasher.update(chunk)
             out.write(chunk)
     return hasher.digest()
@@ -106,7 +140,7 @@ def read_rows(files: Sequence[DataFile], categories: Collection[str] = ()) -> pl
 
 
 def _read(file: DataFile, categories: Collection[str]) -> pl.DataFrame:
-    csv = file.uri.lower().endswith(_CSV)
+    csv = file.kind == "CSV"
     try:
         frame = pl.read_csv(file.path, infer_schema=False) if csv else pl.read_parquet(file.path)
     except (pl.exceptions.PolarsError, OSError) as error:

@@ -153,6 +153,22 @@ BAD: dict[str, tuple[Kind, dict[str, Any], str]] = {
         {"spec.data.features": {"include": ["a"], "exclude": ["b"]}},
         "data.features: give exactly one of include and exclude",
     ),
+    "a source with a password in it": (
+        T,
+        {f"{SOURCE}.uri": "https://u:p@files/iris.csv"},
+        "data.sources.uri: user and password do not belong into it; put USERNAME and PASSWORD into a Secret, and name "
+        "it as secretRef",
+    ),
+    "credentials in clear": (
+        T,
+        {f"{SOURCE}": {"uri": "http://files/iris.csv", "secretRef": {"name": "keys"}}},
+        "data.sources.secretRef: http:// would send it for all to read; use https://, or remove secretRef",
+    ),
+    "a source with a line break": (
+        T,
+        {f"{SOURCE}.uri": "s3://bucket/a\nb.csv"},
+        "use s3://bucket/path, gs://, az://, https://, ",
+    ),
     "the target among the features": (
         T,
         {"spec.data.features": {"include": ["species"]}},
@@ -383,6 +399,21 @@ def send(api: Api, namespace: str, kind: Kind, obj: Object) -> None:
 @pytest.mark.parametrize("kind", GOOD, ids=str)
 def test_good_yaml_is_taken(api: Api, namespace: str, kind: Kind) -> None:
     send(api, namespace, kind, changed(kind, {}))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"uri": "http://files:8080/iris.csv"},
+        {"uri": "https://files/März 2026.csv?raw=true&sig=a%2Fb", "secretRef": {"name": "keys"}},
+        {"uri": "https://files/" + "s" * 3000},
+        {"uri": "s3://rows/März 2026 (100%)/a..b.csv", "secretRef": {"name": "keys"}},
+        {"uri": "configmap://rows/a"},
+    ],
+    ids=lambda source: source["uri"][:40],
+)
+def test_sources_that_are_taken(api: Api, namespace: str, source: dict[str, Any]) -> None:
+    send(api, namespace, T, changed(T, {SOURCE: source}))
 
 
 @pytest.mark.parametrize(("kind", "changes", "message"), BAD.values(), ids=BAD.keys())

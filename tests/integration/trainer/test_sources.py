@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from redstart.cli.sample_data import generate
+from tests.integration.artifacts.servers import Behaviour, Request, serving, tls
 from tests.integration.trainer.conftest import Place
 
 SPEC: dict[str, Any] = {
@@ -118,3 +119,77 @@ def test_rows_of_a_config_map_after_rows_of_a_volume(volume: Place) -> None:
     sources = [{"uri": "pvc://claim/data/rows.csv"}, {"uri": "configmap://more/rows.csv"}]
     run = volume.run({**SPEC, "data": {**SPEC["data"], "sources": sources}})
     assert (run.code, run.report.result, run.report.rows) == (0, "Succeeded", 600), run.output
+
+
+SIGNED = "X-Signature=c2VjcmV0"
+
+
+def test_rows_by_a_signed_query_that_no_message_and_no_store_holds(volume: Place) -> None:
+    rows = pl.DataFrame(generate(rows=600)).write_csv().encode()
+
+    def answer(request: Request) -> None:
+        request.answer(403, b"") if request.command == "HEAD" else request.answer(
+            body=rows, content_disposition="attachment; filename=rows.csv"
+        )
+
+    with serving(answer) as server:
+        first, again = (
+            volume.run(
+                {
+                    **SPEC,
+                    "data": {**SPEC["data"], "sources": [{"uri": f"{server.url}/download?id=3&{signed}"}]},
+                }
+            )
+            for signed in (SIGNED, "X-Signature=YW5vdGhlcg")
+        )
+        assert (first.code, first.report.result, first.report.rows) == (0, "Succeeded", 600), first.output
+        assert again.report.result == "SameInputs", "another signature is the same rows"
+        assert server.seen[0][1].endswith(SIGNED)
+    stored = [path.read_bytes() for path in volume.folder.rglob("*") if path.is_file()]
+    assert not [content for content in stored if b"c2VjcmV0" in content]
+    assert "c2VjcmV0" not in first.output
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "reason", "message"),
+    [
+        pytest.param(
+            lambda request: request.answer(body=b"<!DOCTYPE html><html>Log in</html>", content_type="text/csv"),
+            3, "SourceInvalid", "answers with a web page", id="a page to log in at",
+        ),
+        pytest.param(
+            lambda request: request.answer(content_type="application/octet-stream"),
+            3, "SourceInvalid", "nor does the server tell it, by a name in Content-Disposition", id="no kind",
+        ),
+        pytest.param(lambda request: request.answer(401, b""), 3, "StoreDenied", "401 Unauthorized", id="denied"),
+        pytest.param(
+            lambda request: (request.answer(content_length="99", content_type="text/csv"), request.end()),
+            1, "StoreUnreachable", "ended the connection in mid-answer", id="cut",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_web_server_may_answer(
+    volume: Place, answer: Behaviour, code: int, reason: str, message: str
+) -> None:
+    with serving(answer) as server:
+        sources = [{"uri": f"{server.url}/download?{SIGNED}"}]
+        run = volume.run({**SPEC, "data": {**SPEC["data"], "sources": sources}})
+    assert (run.code, run.report.reason) == (code, reason), run.output
+    assert message in run.report.message
+    assert "c2VjcmV0" not in run.output + run.report.message
+
+
+def test_an_authority_that_is_not_known_is_lasting(volume: Place) -> None:
+    context, _ = tls(volume.root)
+    with serving(lambda request: request.answer(), context) as server:
+        run = volume.run({**SPEC, "data": {**SPEC["data"], "sources": [{"uri": f"{server.url}/rows.csv"}]}})
+    assert (run.code, run.report.reason) == (3, "CertificateUntrusted"), run.output
+    assert "ca.crt" in run.report.message
+
+
+def test_names_with_blanks_and_umlauts(volume: Place, bucket: Place) -> None:
+    rows = pl.DataFrame(generate(rows=600))
+    for place in (volume, bucket):
+        place.put("März 2026 (100%).csv", rows)
+        run = place.run(SPEC, files="März 2026 (100%).csv")
+        assert (run.code, run.report.rows) == (0, 600), run.output

@@ -64,5 +64,20 @@ def test_who_trains_is_part_of_the_input_and_where_is_not(
     assert (trained[0] == trained[1]) is same
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        pytest.param("https://h/a.csv?sig=1", "https://h/a.csv?sig=2", True, id="another signature"),
+        pytest.param("https://h/a.csv?sig=1", "https://h/b.csv?sig=1", False, id="another path"),
+        pytest.param("s3://b/a?1.csv", "s3://b/a?2.csv", False, id="a question mark in a name"),
+    ],
+)
+def test_a_query_is_no_part_of_the_input(one: str, other: str, same: bool) -> None:
+    fields = [
+        digest(training_fields(spec(data={"sources": [{"uri": uri}], "target": "y"}))) for uri in (one, other)
+    ]
+    assert (fields[0] == fields[1]) is same
+
+
 def test_elsewhere_whole_numbers_and_fractions_are_the_same_and_null_is_absent() -> None:
     assert digest({"a": 2.0, "b": None, "c": [1.0]}) == digest({"c": [1], "a": 2})

@@ -44,7 +44,9 @@ Digest = Annotated[
 ]
 Uri = Annotated[
     str,
-    StringConstraints(max_length=1024, pattern=r"^(s3|gs|az|https|pvc|configmap)://[^\s]+$"),
+    StringConstraints(
+        max_length=4096, pattern=r"^(s3|gs|az|https?|pvc|configmap)://[^\s]([^\x00-\x1f\x7f]*[^\s])?$"
+    ),
     worded("use s3://bucket/path, gs://, az://, https://, pvc://claim/path or configmap://name/key"),
 ]
 OutputUri = Annotated[

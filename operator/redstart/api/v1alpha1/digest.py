@@ -28,6 +28,9 @@ def training_fields(spec: TrainingJobSpec) -> dict[str, Any]:
     fields = changed_fields(spec, without=_OPERATIONAL)
     for source in fields["data"]["sources"]:
         source.pop("secretRef", None)
+        if source["uri"].startswith(("https://", "http://")):
+            # A query may be a signature, which is another one each time; the rows themselves are in the data digest.
+            source["uri"] = source["uri"].split("?", 1)[0]
     fields["output"].pop("secretRef", None)
     trainer = {name: value for name, value in fields.pop("template", {}).items() if name in TRAINER_FIELDS}
     return fields | ({"template": trainer} if trainer else {})

@@ -41,21 +41,30 @@ class Source(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             (
-                "!self.uri.contains('..')",
+                "self.uri.startsWith('http') || !self.uri.matches('/[.][.]?(/|$)')",
                 "data.sources.uri: '..' is not allowed; name the folder itself",
             ),
             (
                 "!has(self.secretRef) || !(self.uri.startsWith('pvc://') || self.uri.startsWith('configmap://'))",
                 "data.sources.secretRef: pvc:// and configmap:// need no credentials; remove secretRef",
             ),
+            (
+                "!has(self.secretRef) || !self.uri.startsWith('http://')",
+                "data.sources.secretRef: http:// would send it for all to read; use https://, or remove secretRef",
+            ),
+            (
+                "!self.uri.matches('^https?://[^/?#]*@')",
+                "data.sources.uri: user and password do not belong into it; put USERNAME and PASSWORD into a Secret, "
+                "and name it as secretRef",
+            ),
         )
     )
 
     uri: Uri
-    """Where the rows are: s3://bucket/path, https://host/path, pvc://claim/path or configmap://name/key; CSV or
-    Parquet by its ending; * matches within one path segment."""
+    """Where the rows are: s3://bucket/path, https://host/path?query, pvc://claim/path or configmap://name/key; CSV or
+    Parquet by the path's ending; * matches within one path segment."""
     secret_ref: SecretRef | None = None
-    """Credentials of the store."""
+    """Credentials of the store; of https:// the keys TOKEN, or USERNAME and PASSWORD."""
 
 
 class Features(Model):

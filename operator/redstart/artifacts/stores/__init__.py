@@ -1,0 +1,1 @@
+"""What the schemes of a URI need: object stores and volumes, and files that a web server has."""
