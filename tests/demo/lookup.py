@@ -18,6 +18,8 @@ LONGEST_LIFE = 200
 """Minutes of tool wear that the table knows: the age at which tools were changed when it was made."""
 STRAIN = 11_000.0
 """Torque times wear above which tools break [Nm min], as the data set's description gives it for product type L."""
+USUAL_TORQUE, USUAL_WEAR = 40.0, 100.0
+"""What it takes for a value that a sensor did not give, as the versions before it do."""
 STRONGEST = 70.0
 """Torque above which a machine's power is too high, whatever the tool's age [Nm]."""
 NUMBERS = ("air_temperature", "process_temperature", "rotational_speed", "torque", "tool_wear")
@@ -32,13 +34,19 @@ def graph() -> bytes:
         "table": table,
         "torque_column": np.array([NUMBERS.index("torque")], dtype=np.int64),
         "wear_column": np.array([NUMBERS.index("tool_wear")], dtype=np.int64),
+        "usual_torque": np.array(USUAL_TORQUE, dtype=np.float32),
+        "usual_wear": np.array(USUAL_WEAR, dtype=np.float32),
         "half": np.array(0.5, dtype=np.float32),
         "one": np.array(1.0, dtype=np.float32),
         "flat": np.array([-1], dtype=np.int64),
     }
     nodes = [
-        helper.make_node("Gather", ["numbers", "torque_column"], ["torque"], axis=1),
-        helper.make_node("Gather", ["numbers", "wear_column"], ["wear"], axis=1),
+        helper.make_node("Gather", ["numbers", "torque_column"], ["torque_given"], axis=1),
+        helper.make_node("IsNaN", ["torque_given"], ["no_torque"]),
+        helper.make_node("Where", ["no_torque", "usual_torque", "torque_given"], ["torque"]),
+        helper.make_node("Gather", ["numbers", "wear_column"], ["wear_given"], axis=1),
+        helper.make_node("IsNaN", ["wear_given"], ["no_wear"]),
+        helper.make_node("Where", ["no_wear", "usual_wear", "wear_given"], ["wear"]),
         helper.make_node("Cast", ["wear"], ["minute"], to=TensorProto.INT64),
         helper.make_node("Gather", ["table", "minute"], ["limit"]),
         helper.make_node("Sub", ["torque", "limit"], ["above"]),

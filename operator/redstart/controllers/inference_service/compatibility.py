@@ -103,9 +103,7 @@ def _inputs(stable: Side, canary: Side) -> Iterator[_Problem]:
         if before is not None:
             yield from _narrowed(before, feature)
         elif not feature.nullable and stable.signature.whole:
-            yield _Problem(
-                f"{name} is new and required", "Take new inputs out of prepare.dataset.dropMissing"
-            )
+            yield _Problem(f"{name} is new and required", _let_be_missing(name))
     if not canary.ours or not canary.signature.whole:
         return
     own = canary.signature.types
@@ -118,9 +116,7 @@ def _narrowed(before: InputSignature, feature: InputSignature) -> Iterator[_Prob
     """Values of one input that would be refused now."""
     name = feature.name
     if before.nullable and not feature.nullable:
-        yield _Problem(
-            f"{name} could be left out and is required", f"Take {name} out of prepare.dataset.dropMissing"
-        )
+        yield _Problem(f"{name} could be left out and is required", _let_be_missing(name))
     if feature.closed is None or before.type != feature.type:
         return
     mend = "Set prepare.model.encode.unknown to Ignore"
@@ -128,6 +124,10 @@ def _narrowed(before: InputSignature, feature: InputSignature) -> Iterator[_Prob
         yield _Problem(f"{name} took any category and takes only those of training", mend)
     elif gone := sorted(before.closed - feature.closed):
         yield _Problem(f"{name} took {_listed([repr(value) for value in gone])} and does not any more", mend)
+
+
+def _let_be_missing(name: str) -> str:
+    return f"Leave {name} out of prepare.dataset.dropMissing (of a packed model, out of one of its rows)"
 
 
 def _order(stable: Signature, canary: Signature) -> Iterator[_Problem]:
@@ -139,7 +139,9 @@ def _order(stable: Signature, canary: Signature) -> Iterator[_Problem]:
     what = f"value {at + 1} of {LISTS} was {before[at]} and is {after[at]}"
     if set(before) == set(after):
         yield _Problem(
-            what, "Train with the output.uri that holds the version before, whose order is then kept"
+            what,
+            "Train with the output.uri that holds the version before, whose order is then kept (give a packed model's "
+            "rows that order)",
         )
     else:
         gone = [name for name in before if name not in canary.types]

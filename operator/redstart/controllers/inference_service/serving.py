@@ -136,7 +136,7 @@ def pod_template(
         command=["python", "-m", "redstart.server"],
         env=identity
         | {"REDSTART_FORMATS": ",".join(runtime.formats)}
-        | ({IGNORED_VARIABLE: json.dumps(ignored, ensure_ascii=False)} if ignored else {}),
+        | ({IGNORED_VARIABLE: _unexpanded(ignored)} if ignored else {}),
         ports={"http": SERVER_PORT},
         resources=resources,
         mounts=[{**model, "readOnly": True}, run],
@@ -174,6 +174,11 @@ def pod_template(
             "prometheus.io/path": "/metrics",
         },
     )
+
+
+def _unexpanded(ignored: Mapping[str, str]) -> str:
+    """As JSON without a dollar: the kubelet would take $(HOME) in a name for a variable, and $$ for $."""
+    return json.dumps(ignored, ensure_ascii=False).replace("$", "\\u0024")
 
 
 def children(

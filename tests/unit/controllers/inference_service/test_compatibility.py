@@ -171,7 +171,7 @@ INPUTS, OUTPUTS = "IncompatibleInputs", "IncompatibleOutputs"
             canary(classifier(A, number("b", required=True))),
             INPUTS,
             "b could be left out and is required",
-            "Take b out of prepare.dataset.dropMissing",
+            "Leave b out of prepare.dataset.dropMissing (of a packed model, out of one of its rows)",
             id="an input is required",
         ),
         pytest.param(

@@ -78,6 +78,7 @@ def revision(template: Any) -> Any:
     [
         pytest.param({}, {}, True, id="nothing"),
         pytest.param({"wear": "Number", "Größe": "Category"}, {}, True, id="two"),
+        pytest.param({'"$(HOME)\\\n': "Number", "price$$": "Number"}, {}, True, id="names of any characters"),
         pytest.param({"wear": "Number"}, {"image": "mine:1"}, False, id="a server of the user's own"),
     ],
 )
@@ -90,5 +91,6 @@ def test_what_a_server_ignores_is_read_back_from_its_template(
     assert (serving.ignored_inputs(kept), serving.reports_itself(kept)) == (ignored, ours)
     assert serving.template_of(revision(made), role(2).revision) is None
     (server,) = made["spec"]["containers"]
+    assert "$" not in env(server).get("REDSTART_IGNORED_INPUTS", "")
     variables = env(server) | {"REDSTART_MODEL": "m", "REDSTART_VERSION": "m-v1"}
     assert settings.read(variables).ignored_inputs == tuple(ignored)
