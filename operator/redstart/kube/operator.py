@@ -39,6 +39,7 @@ from redstart.kube.watch import streams, watch
 from redstart.settings import DEFAULT_PATH, ENVIRONMENT, Settings, SettingsError
 
 LEASE_NAME = "redstart-operator"
+POD_ENVIRONMENT = "REDSTART_POD"  # the name of the pod that the process runs in, from the downward API
 REQUESTS_AT_ONCE = 20  # connections to the API server besides the watches
 DRAIN_SECONDS = 20.0  # within a pod's default terminationGracePeriodSeconds of 30
 POLL_SECONDS = 2.0  # for the settings file, and for custom resources that are not installed yet
@@ -82,6 +83,7 @@ class Operator:
                 name=LEASE_NAME,
                 identity=_identity(),
                 timing=timing,
+                pod=os.environ.get(POD_ENVIRONMENT),
             )
             writer = Client(
                 session,
@@ -248,7 +250,7 @@ async def _persist(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 def _identity() -> str:
-    return f"{socket.gethostname()}_{uuid.uuid4()}"
+    return f"{os.environ.get(POD_ENVIRONMENT) or socket.gethostname()}_{uuid.uuid4()}"
 
 
 def _related(controllers: Sequence[Controller]) -> dict[Kind, list[Related]]:

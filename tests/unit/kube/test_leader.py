@@ -71,13 +71,14 @@ def server() -> Server:
     return Server()
 
 
-def candidate(server: Server, clock: Clock, identity: str) -> Leadership:
+def candidate(server: Server, clock: Clock, identity: str, pod: str | None = None) -> Leadership:
     return Leadership(
         server,  # type: ignore[arg-type]
         namespace="default",
         name="operator",
         identity=identity,
         timing=TIMING,
+        pod=pod,
         clock=clock,
     )
 
@@ -233,3 +234,38 @@ async def test_releasing_leaves_another_ones_lease_alone(
     await first.release()
     assert server.holder == "second"
     assert leads(second)
+
+
+@pytest.mark.parametrize(
+    ("held_by", "pod", "at_once"),
+    [
+        pytest.param("operator-1_a", "operator-1", True, id="by a former process of its own pod"),
+        pytest.param("operator-10_a", "operator-1", False, id="by a pod whose name begins alike"),
+        pytest.param("operator-2_a", "operator-1", False, id="by another pod"),
+        pytest.param("machine_a", None, False, id="by another process, outside a pod"),
+    ],
+)
+async def test_a_lease_that_is_held(
+    server: Server, clock: Clock, held_by: str, pod: str | None, *, at_once: bool
+) -> None:
+    former = candidate(server, clock, held_by)
+    assert await former._attempt()
+    restarted = candidate(server, clock, f"{pod or 'machine'}_b", pod)
+    assert await restarted._attempt() is at_once
+    assert leads(restarted) is at_once
+    if at_once:
+        assert not await former._attempt()
+
+
+async def test_who_led_while_a_process_of_the_pod_was_frozen_is_waited_for(
+    server: Server, clock: Clock
+) -> None:
+    frozen = candidate(server, clock, "operator-1_a", "operator-1")
+    assert await frozen._attempt()
+    other = candidate(server, clock, "operator-2_a", "operator-2")
+    assert not await other._attempt()
+    clock.seconds += 15
+    assert await other._attempt()
+    restarted = candidate(server, clock, "operator-1_b", "operator-1")
+    assert not await restarted._attempt()
+    assert leads(other)
