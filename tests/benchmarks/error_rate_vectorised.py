@@ -149,6 +149,11 @@ class ErrorRateTests:
         return np.asarray(failing.all(axis=1))
 
     @property
+    def looks_worse(self) -> NDArray[np.bool_]:
+        above = self.difference_sum > self.policy.max_increase * self.difference_weight
+        return above & (self.evidence >= reference.SUSPICIOUS)
+
+    @property
     def acceptable(self) -> NDArray[np.bool_]:
         known = self.difference_weight > 0
         difference = self.difference_sum / np.where(known, self.difference_weight, 1)

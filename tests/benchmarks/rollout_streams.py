@@ -132,7 +132,7 @@ def rollouts(
             proven |= calm & tests.passed & np.isfinite(holds[step])
             promoted |= calm & (tests.passed | tests.acceptable) & np.isfinite(holds[step])
         promoted_at = np.where(promoted, second, promoted_at)
-        rising = finished & ~last
+        rising = finished & ~last & ~tests.looks_worse
         tests.new_weight(rising)
         step, since, samples = step + rising, np.where(rising, second, since), np.where(rising, 0, samples)
     return Outcomes(

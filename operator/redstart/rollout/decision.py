@@ -4,9 +4,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from redstart.api import durations
+from redstart.rollout.e_process import Counts
 from redstart.rollout.error_rate import ErrorRateTest
 from redstart.rollout.policy import OnInconclusive, RolloutPolicy, canary_replicas
 from redstart.rollout.verdict import Outcome, Verdict
+
+# A pod of stable that was killed is back, or made anew on another node, within this time; and by then clients have
+# been answered by the canary alone for long enough to see that it can.
+ALONE_SECONDS = 60.0
+NONE = Counts(0, 0)
 
 
 class Action(StrEnum):
@@ -28,6 +34,8 @@ class Observation:
     in active seconds: without paused and frozen time. samples are the canary's first attempts in this
     step. canary_ready counts Ready pods of the canary. uncompared says why it is not known yet that the
     canary takes what stable takes, and is empty where its pods only have to start; None when it is known.
+    requested: a person asks for promotion. For alone_seconds no router has found a healthy host of
+    stable's and each has found one of the canary's, whose first attempts since then are alone.
     """
 
     step: int
@@ -42,6 +50,9 @@ class Observation:
     metrics_available: bool = True
     structural: Verdict | None = None
     uncompared: str | None = None
+    requested: bool = False
+    alone_seconds: float = 0.0
+    alone: Counts = NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +70,20 @@ class Decision:
 def decide(policy: RolloutPolicy, seen: Observation) -> Decision:
     """Failures first, then what freezes the rollout, then the deadline, then the next step."""
     verdict = seen.test.verdict()
-    for check in (_failed, _frozen, _not_in_force, _baseline_unhealthy, _deadline, _unfinished_step):
+    for check in (
+        _failed,
+        _requested,
+        _frozen,
+        _not_in_force,
+        _takes_over,
+        _baseline_unhealthy,
+        _deadline,
+        _unfinished_step,
+    ):
         if (decision := check(policy, seen, verdict)) is not None:
             return decision
     if seen.step + 1 < len(policy.steps):
-        return _advance(policy, seen)
+        return _looks_worse(policy, seen, verdict) or _advance(policy, seen)
     return _promotion(policy, seen, verdict)
 
 
@@ -71,6 +91,11 @@ def _failed(policy: RolloutPolicy, seen: Observation, verdict: Verdict) -> Decis
     """Also while paused or without metrics: a pause must not keep a failing canary in traffic."""
     cause = seen.structural or (verdict if verdict.outcome is Outcome.FAIL else None)
     return _rollback(seen, cause.reason, cause.message) if cause else None
+
+
+def _requested(policy: RolloutPolicy, seen: Observation, verdict: Verdict) -> Decision | None:
+    """Also while paused, undecided or unreadable: whoever asks has other reasons than we have."""
+    return _promote(seen, "Requested", f"a person asks for it; {verdict.message}") if seen.requested else None
 
 
 def _frozen(policy: RolloutPolicy, seen: Observation, verdict: Verdict) -> Decision | None:
@@ -89,6 +114,19 @@ def _not_in_force(policy: RolloutPolicy, seen: Observation, verdict: Verdict) ->
     found = ", ".join(f"{weight}%" for weight in seen.weights) or "none"
     message = f"weight {wanted}% is not yet in force at every router; read back: {found}"
     return _stay(policy, seen, Action.WAIT, "RouteNotInForce", message)
+
+
+def _takes_over(policy: RolloutPolicy, seen: Observation, verdict: Verdict) -> Decision | None:
+    """Without a pod of stable there is nothing to compare with, and nothing that is better than the canary."""
+    few = seen.alone.requests < policy.min_samples or seen.alone_seconds < ALONE_SECONDS
+    if few or seen.alone.errors > policy.max_increase * seen.alone.requests:
+        return None
+    answered = seen.alone.requests - seen.alone.errors
+    message = (
+        f"stable has had no healthy pod for {durations.text(seen.alone_seconds)}, and the canary answered {answered:,} "
+        f"of {seen.alone.requests:,} requests"
+    )
+    return _promote(seen, "StableUnavailable", message)
 
 
 def _baseline_unhealthy(policy: RolloutPolicy, seen: Observation, verdict: Verdict) -> Decision | None:
@@ -128,6 +166,13 @@ def _unfinished_step(policy: RolloutPolicy, seen: Observation, verdict: Verdict)
         message = f"{seen.samples} of {policy.min_samples} requests on the canary in this step"
         return _stay(policy, seen, Action.WAIT, "TooFewSamples", message)
     return None
+
+
+def _looks_worse(policy: RolloutPolicy, seen: Observation, verdict: Verdict) -> Decision | None:
+    if seen.step < 0 or not seen.test.looks_worse:
+        return None
+    message = f"no more traffic while the canary looks worse than allowed: {verdict.message}"
+    return _stay(policy, seen, Action.WAIT, "LooksWorse", message)
 
 
 def _advance(policy: RolloutPolicy, seen: Observation) -> Decision:

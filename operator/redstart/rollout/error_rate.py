@@ -32,6 +32,9 @@ PRIOR_ERRORS, PRIOR_REQUESTS = 0.5, 100.0
 FAIL_CEILING, PASS_CEILING = 1e100, 100.0
 # Both arms fail alike when both have failed this share of the requests of about the last 30 s.
 UNHEALTHY_RATE, UNHEALTHY_REQUESTS, RECENT_SECONDS = 0.1, 20, 30.0
+# A canary looks worse than allowed from this part of the stake on, which is 1 in all and 0.45 at the first look: it
+# gets no more traffic until it looks better. Of canaries that fail a tenth, 9 in 10 stay at their step so.
+SUSPICIOUS = 0.2
 NOTHING = Block(Counts(0, 0), Counts(0, 0))
 
 
@@ -260,6 +263,16 @@ class ErrorRateTest:
         change of weight biases it (Greenland and Robins 1985). None before the first block closed.
         """
         return self.difference_sum / self.difference_weight if self.difference_weight else None
+
+    @property
+    def looks_worse(self) -> bool:
+        """Whether the canary is estimated above the allowance, with some evidence for it: no time to raise it.
+
+        It decides nothing but when a step ends, so that it changes neither test's bound.
+        """
+        difference = self.difference
+        above = difference is not None and difference > self.policy.max_increase
+        return above and self.evidence >= SUSPICIOUS
 
     def baseline_unhealthy(self) -> Verdict | None:
         """Both arms fail alike, lately: not the canary's fault, and no time to judge or raise it."""

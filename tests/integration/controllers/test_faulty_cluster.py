@@ -181,3 +181,23 @@ async def test_a_service_that_stops_serving_says_so_once(world: ServingWorld) ->
         await world.look()
     assert world.status["phase"] == "Degraded"
     assert events(world, "Degraded") == ["no pod of iris-v1 is ready"]
+
+
+async def test_a_canary_takes_over_from_a_stable_without_pods(world: ServingWorld) -> None:
+    await world.serve()
+    deployment = await canary(world)
+    await world.until(lambda: world.status.get("canary", {}).get("weight") == 20)
+    (stable,) = [revision for revision in world.revisions if f"{NAME}-{revision}" != deployment]
+    for pod in world.nodes.running.values():
+        pod.ready = pod.ready and pod.revision != stable
+    world.nodes.report()
+    await world.look()
+    for _ in range(5):
+        world.later += 15
+        await world.look()
+    await world.until(lambda: world.status.get("rollouts"))
+    (entry,) = world.status["rollouts"]
+    assert (entry["result"], entry["reason"]) == ("Promoted", "StableUnavailable"), entry["message"]
+    await world.rest()
+    assert world.status["phase"] == "Serving"
+    assert world.status["stable"]["version"] == "iris-v2"

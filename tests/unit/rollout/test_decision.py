@@ -25,6 +25,7 @@ FAILED = after((50, 50, 50, 0))
 UNDECIDED = after((200, 2, 800, 8))
 ESTIMATE_OUTSIDE = after((200, 5, 800, 8))
 FEW = after((100, 0, 400, 0))
+LOOKS_WORSE = after(*[(20, 1, 380, 0)] * 2, *[(20, 0, 380, 0)] * 1)
 NO_STABLE = after(*[(1, 1, 0, 0)] * 300)
 BOTH_FAILING = after(*[(50, 10, 50, 10)] * 5)
 CRASHING = Verdict(Outcome.FAIL, "CrashLoopBackOff", "container server of pod x crashed 2 times")
@@ -135,6 +136,66 @@ def inconclusive(then: OnInconclusive) -> RolloutPolicy:
             replace(SEEN, weights=()),
             (Action.WAIT, "RouteNotInForce", 0, 5, 1),
             id="no router answers",
+        ),
+        pytest.param(
+            POLICY,
+            replace(SEEN, test=LOOKS_WORSE),
+            (Action.WAIT, "LooksWorse", 0, 5, 1),
+            id="no more weight while the canary looks worse",
+        ),
+        pytest.param(
+            POLICY,
+            replace(LAST, test=LOOKS_WORSE),
+            (Action.WAIT, "TooFewSamples", 2, 50, 10),
+            id="at the last step proof alone decides",
+        ),
+        pytest.param(
+            POLICY,
+            replace(SEEN, paused=True, requested=True),
+            (Action.PROMOTE, "Requested", 0, 100, 10),
+            id="a person asks for promotion, while it is paused",
+        ),
+        pytest.param(
+            POLICY,
+            replace(SEEN, step=-1, weights=(0,), samples=0, test=BLANK, requested=True),
+            (Action.PROMOTE, "Requested", -1, 100, 10),
+            id="a person asks for promotion before the first weight",
+        ),
+        pytest.param(
+            POLICY,
+            replace(SEEN, test=FAILED, requested=True),
+            (Action.ROLLBACK, "ErrorRate", 0, 0, 0),
+            id="a canary that is proven to fail is not promoted by asking",
+        ),
+        pytest.param(
+            POLICY,
+            replace(SEEN, test=BLANK, alone_seconds=60.0, alone=Counts(2941, 0)),
+            (Action.PROMOTE, "StableUnavailable", 0, 100, 10),
+            id="a canary that answers everything takes over from a stable without pods",
+        ),
+        pytest.param(
+            POLICY,
+            replace(SEEN, test=BLANK, alone_seconds=59.0, alone=Counts(2941, 0), step_elapsed=1.0),
+            (Action.WAIT, "HoldingStep", 0, 5, 1),
+            id="not before stable has been away for a minute",
+        ),
+        pytest.param(
+            POLICY,
+            replace(SEEN, test=BLANK, alone_seconds=600.0, alone=Counts(199, 0), step_elapsed=1.0),
+            (Action.WAIT, "HoldingStep", 0, 5, 1),
+            id="not before minSamples requests have been answered alone",
+        ),
+        pytest.param(
+            POLICY,
+            replace(SEEN, test=BLANK, alone_seconds=600.0, alone=Counts(1000, 11), step_elapsed=1.0),
+            (Action.WAIT, "HoldingStep", 0, 5, 1),
+            id="not while the canary fails more than maxIncrease of them",
+        ),
+        pytest.param(
+            POLICY,
+            replace(SEEN, test=BLANK, alone_seconds=600.0, alone=Counts(1000, 0), paused=True),
+            (Action.HOLD, "Paused", 0, 5, 1),
+            id="not while paused",
         ),
         pytest.param(
             POLICY, replace(LAST, test=PASSED), (Action.PROMOTE, "Passed", 2, 100, 10), id="promotion"

@@ -121,7 +121,14 @@ def incident(start: int, end: int) -> Rates:
 
 
 SLOW = RolloutPolicy(steps=(Step(5, 300.0), Step(25, 300.0), Step(50, 300.0)))
+QUICK = RolloutPolicy(steps=(Step(5, 20.0), Step(50, 30.0)), min_samples=20)
 STORIES = {
+    "canary that fails a tenth gets no more weight before it is rolled back": Story(
+        constant(0.1, 0.001), policy=QUICK, requests_per_second=20
+    ),
+    "healthy canary that failed once by chance goes on after a while": Story(
+        lambda second: (1.0 if second == 12 else 0.0, 0.001), policy=QUICK, requests_per_second=20
+    ),
     "healthy canary is promoted": Story(constant(0.001, 0.001)),
     "canary that fails all is rolled back": Story(constant(1.0, 0.001)),
     "canary that fails a fifth is rolled back": Story(constant(0.2, 0.001)),

@@ -136,6 +136,9 @@ class Rollout(Model):
     """Time from the first weight to a decision, without time spent paused or without metrics."""
     on_inconclusive: Literal["Hold", "Promote", "Rollback"] = "Hold"
     """What happens at the deadline when the evidence suffices for neither."""
+    on_new_version: Literal["Supersede", "Finish"] = "Supersede"
+    """What a newer version does that comes, by follow, during a rollout: supersede it, or wait until it has ended.
+    Acts at once."""
     paused: bool = False
     """Keeps the weight as it is; failures are still acted on."""
 
@@ -157,7 +160,8 @@ class InferenceServiceSpec(Model):
     predictor: Predictor = Predictor()
     """The pods that serve."""
     rollout: Rollout = Rollout()
-    """How a new revision comes in. A rollout keeps the policy that it started with; paused acts at once."""
+    """How a new revision comes in. A rollout keeps the policy that it started with; paused and onNewVersion act at
+    once."""
     traffic: Traffic = Traffic()
     """How requests are routed."""
 
@@ -171,6 +175,8 @@ class StableStatus(Status):
     """Its revision: artifact, pod template and runtime image."""
     ready_replicas: int = 0
     """Pods that are ready."""
+    desired_replicas: int = 0
+    """Pods that there should be."""
     loaded_digest: Digest | None = None
     """The digest that every one of its pods reports as loaded."""
 

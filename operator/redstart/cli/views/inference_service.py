@@ -60,7 +60,8 @@ def _add_arms(tree: Tree, service: Object) -> None:
     weight = canary["weight"] if canary else 0
     rows = [_arm("stable", stable, f"{stable['readyReplicas']} of {wanted} ready", 100 - weight)]
     if canary:
-        rows.append(_arm("canary", canary, f"{canary['readyReplicas']} ready", weight))
+        of = f" of {canary['desiredReplicas']}" if "desiredReplicas" in canary else ""
+        rows.append(_arm("canary", canary, f"{canary['readyReplicas']}{of} ready", weight))
     tree.add(Text("Arms", style=NAME)).add(grid(rows, 6, right=(5,)))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from redstart.api.v1alpha1.inference_service import AnalysisStatus, CanaryStatus
-from redstart.controllers.inference_service.record import Record, RolloutState
+from redstart.controllers.inference_service.record import Record, Role, RolloutState
 from redstart.controllers.inference_service.scrape import RouterReport
 from redstart.controllers.inference_service.transitions import policy_of
 from redstart.rollout.e_process import Block, Counts
@@ -23,6 +23,14 @@ from redstart.routing.counters import Reading, Tally
 NOTHING = Block(Counts(0, 0), Counts(0, 0))
 LONGEST_LOOK = 30.0
 """Seconds; a machine that slept, or a clock that was set, is no time in which the canary was watched."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """For how many seconds the canary has been without a stable beside it, and its first attempts since then."""
+
+    seconds: float
+    canary: Counts
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ class Analysis:
     without_host: float | None = None
     """Seconds since the first of the looks in a row at which no router found a healthy canary host; None when the
     last one did."""
+    alone: Alone | None = None
+    """Of the looks in a row at which routers found healthy hosts of the canary's and none of stable's."""
     metrics_available: bool = True
 
 
@@ -82,7 +92,7 @@ def look(
         if router.reading is not None and router.reading.plan == record.number
     }
     if state.weight == 0 or not current:
-        return replace(analysis, tallies={}, looked_at=None, without_host=None)
+        return replace(analysis, tallies={}, looked_at=None, without_host=None, alone=None)
     block, tallies = NOTHING, dict(analysis.tallies)
     for uid, reading in current.items():
         # A router that could not be read before tells the missing seconds now, of both arms.
@@ -101,12 +111,23 @@ def look(
         samples=analysis.samples + block.canary.requests,
         tallies=tallies,
         looked_at=now,
-        without_host=_without_host(analysis, seconds) if _no_host(current.values(), record, state) else None,
+        without_host=_without_host(analysis, seconds)
+        if _only(current.values(), record.stable, state.other)
+        else None,
+        alone=_alone(analysis, seconds, block.canary)
+        if _only(current.values(), state.other, record.stable)
+        else None,
     )
 
 
 def _without_host(before: Analysis, seconds: float) -> float:
     return 0.0 if before.without_host is None else before.without_host + seconds
+
+
+def _alone(before: Analysis, seconds: float, canary: Counts) -> Alone:
+    if before.alone is None:
+        return Alone(0.0, Counts(0, 0))
+    return Alone(before.alone.seconds + seconds, before.alone.canary + canary)
 
 
 def _block(added: Mapping[str, counters.Counts], record: Record, state: RolloutState) -> Block:
@@ -118,11 +139,10 @@ def _counts(added: Mapping[str, counters.Counts], revision: str) -> Counts:
     return Counts(found.requests, found.errors, found.refused)
 
 
-def _no_host(readings: Iterable[Reading], record: Record, state: RolloutState) -> bool:
-    """No router finds a healthy canary host, and each finds one of stable's."""
+def _only(readings: Iterable[Reading], there: Role, away: Role) -> bool:
+    """Every router finds a healthy host of the one, and none of the other."""
     return all(
-        not reading.can_take(state.other.revision) and reading.can_take(record.stable.revision)
-        for reading in readings
+        reading.can_take(there.revision) and not reading.can_take(away.revision) for reading in readings
     )
 
 

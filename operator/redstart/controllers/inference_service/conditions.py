@@ -5,13 +5,21 @@ Each answers its condition, or None where it has nothing to say.
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from redstart.api.v1alpha1.common import condition_of
 from redstart.controllers.conditions import Condition, false, true, unknown
+from redstart.controllers.inference_service.history import history
+from redstart.controllers.inference_service.observe import PROMOTE_ANNOTATION
 from redstart.controllers.inference_service.situation import Situation
 from redstart.controllers.storage import Problem
 from redstart.rollout.decision import Action, Decision
 from redstart.rollout.forecast import too_slow
 
+ACT_AT_ONCE = frozenset({"paused", "onNewVersion"})
+"""Fields of spec.rollout that act on the rollout that is under way."""
+SUPERSEDED_IN_A_ROW = 2
 TRAFFIC_SECONDS = 10.0
 """Traffic is not judged before it was seen for so long."""
 
@@ -30,6 +38,9 @@ def conditions(situation: Situation) -> list[Condition]:
         metrics_available(situation),
         enough_traffic(situation),
         baseline_unhealthy(situation),
+        policy_up_to_date(situation),
+        version_deleted(situation),
+        rollouts_superseded(situation),
     )
     return [_settled(condition, situation) for condition in found if condition is not None]
 
@@ -227,3 +238,57 @@ def baseline_unhealthy(situation: Situation) -> Condition | None:
     if decision is None or decision.reason != "BaselineUnhealthy":
         return None
     return true("BaselineUnhealthy", decision.reason, decision.message)
+
+
+def policy_up_to_date(situation: Situation) -> Condition | None:
+    """Said only while edits of spec.rollout wait for the next rollout."""
+    record = situation.record
+    if record is None or record.canary is None or record.rollout is None:
+        return None
+    policy, spec = record.rollout.policy.to_dict(), situation.observed.spec.rollout.to_dict()
+    changed = [
+        f"{name} ({_short(policy.get(name))}, now {_short(spec.get(name))})"
+        for name in sorted({*policy, *spec} - ACT_AT_ONCE)
+        if policy.get(name) != spec.get(name)
+    ]
+    if not changed:
+        return None
+    return false(
+        "PolicyUpToDate",
+        "ChangedDuringRollout",
+        f"a rollout keeps the policy that it began with: the changes of spec.rollout count from the next one on: "
+        f"{', '.join(changed)}. To promote this canary now: kubectl annotate infsvc {situation.observed.name} "
+        f"--overwrite {PROMOTE_ANNOTATION}={record.rollout.id}",
+    )
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value)[:80]
+
+
+def version_deleted(situation: Situation) -> Condition | None:
+    """Said only while what serves has no ModelVersion any more."""
+    record = situation.record
+    if record is None or record.stable.version in situation.observed.versions:
+        return None
+    told = situation.target.message if situation.target.reason == "VersionDeleted" else ""
+    message = f"{record.stable.version} serves on, and its ModelVersion was deleted"
+    return true("VersionDeleted", "VersionDeleted", told or message)
+
+
+def rollouts_superseded(situation: Situation) -> Condition | None:
+    """Said only while one rollout after the other is superseded before it ends."""
+    row = 0
+    rollouts, _ = history(situation.observed.status, situation.record)
+    for entry in rollouts:
+        if entry.result != "Superseded":
+            break
+        row += 1
+    if row < SUPERSEDED_IN_A_ROW:
+        return None
+    mend = "rollout.onNewVersion: Finish lets each end first; or leave more time between two versions"
+    return true(
+        "RolloutsSuperseded",
+        "SupersededInARow",
+        f"the last {row} rollouts were superseded before they ended, and none of their versions has served: {mend}",
+    )

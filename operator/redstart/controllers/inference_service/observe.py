@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from redstart.api import durations
 from redstart.api.v1alpha1 import InferenceServiceSpec, ModelVersionSpec
-from redstart.api.v1alpha1.common import condition_of
+from redstart.api.v1alpha1.common import GROUP, condition_of
 from redstart.api.v1alpha1.inference_service import InferenceServiceStatus
 from redstart.controllers import pod_status, reports, storage
 from redstart.controllers import pods as pod_builders
@@ -44,6 +44,8 @@ from redstart.rollout.structural import ContainerFacts, PodFacts, ReferenceRows
 from redstart.routing.pod import SYNC_ANNOTATION, router_name
 
 Object = dict[str, Any]
+PROMOTE_ANNOTATION = f"{GROUP}/promote"
+"""Names the rollout that is to be promoted now (status.canary.rollout): a value that is left over names none."""
 CHILD_KINDS = (DEPLOYMENT, SERVICE, CONFIG_MAP, POD_DISRUPTION_BUDGET, NETWORK_POLICY)
 
 log = logging.getLogger(__name__)
@@ -103,6 +105,11 @@ class Observed:
     def generation(self) -> int:
         """The spec's generation."""
         return int(self.service["metadata"]["generation"])
+
+    @property
+    def promote(self) -> str:
+        """The rollout that a person asks to promote, or nothing."""
+        return str((self.service["metadata"].get("annotations") or {}).get(PROMOTE_ANNOTATION, ""))
 
     def reaches(self, revision: str) -> bool:
         """Whether no ready router is known to look for a pod of this revision in vain.

@@ -16,16 +16,17 @@ from redstart.controllers.inference_service.analysis import Analysis
 from redstart.controllers.inference_service.comparison import Comparison, comparison
 from redstart.controllers.inference_service.conditions import conditions
 from redstart.controllers.inference_service.manifests import Reading
-from redstart.controllers.inference_service.notices import changes
+from redstart.controllers.inference_service.notices import changes, unknown_rollout
 from redstart.controllers.inference_service.observe import InvalidSpecError, Observed, observe
 from redstart.controllers.inference_service.record import Record
-from redstart.controllers.inference_service.revision import Target, target
+from redstart.controllers.inference_service.revision import Serving, Target, target
 from redstart.controllers.inference_service.situation import Situation
 from redstart.controllers.inference_service.transitions import Transition, next_transition
 from redstart.controllers.pod_events import Asked
 from redstart.kube import errors
 from redstart.kube.controller import Context, Controller
 from redstart.kube.kinds import INFERENCE_SERVICE, MODEL_VERSION, POD, Key
+from redstart.rollout.e_process import Counts
 from redstart.rollout.structural import CanaryFacts, structural_failure
 from redstart.rollout.verdict import Verdict
 from redstart.routing import pod as router
@@ -116,7 +117,9 @@ class InferenceServiceReconciler:
         situation = self._situation(key, observed, wanted, transition, analysis, refused, now)
         told = status.status(situation)
         if await context.cluster.patch_status(observed.service, told) is not None:
-            for notice in changes(conditions(situation), _conditions(observed.service)):
+            ignored = unknown_rollout(observed.promote, observed.status)
+            news = changes(conditions(situation), _conditions(observed.service))
+            for notice in (*news, *((ignored,) if ignored else ())):
                 await context.cluster.event(observed.service, notice.type, notice.reason, notice.message)
         if refused is not None and not _urgent(transition.record):
             return REFUSED_SECONDS
@@ -182,6 +185,7 @@ class InferenceServiceReconciler:
             analysis=analysis,
             evidence=evidence,
             test_state=state,
+            replicas=transition.replicas,
             weights=live.weights(observed.record, observed.routers) if observed.record else (),
             refused=_told(refused) if refused is not None else None,
             now=now,
@@ -282,12 +286,14 @@ def _conditions(service: Object) -> list[Object]:
 def _target(observed: Observed, context: Context) -> Target:
     record = observed.record
     stable = record.stable if record and record.established else None
+    canary = record.canary if record else None
     return target(
         observed.spec,
         observed.versions.values(),
-        existing=[role.revision for role in (stable, record.canary if record else None) if role],
-        serving_number=stable.number if stable else 0,
-        quarantined=[entry.revision for entry in observed.status.quarantine],
+        existing=[role.revision for role in (stable, canary) if role],
+        serving=Serving(stable.version, stable.number) if stable else None,
+        finishing=canary.revision if canary and observed.spec.rollout.on_new_version == "Finish" else None,
+        quarantined=observed.status.quarantine,
         runtime_image=context.settings.images.runtime,
     )
 
@@ -313,6 +319,9 @@ def _facts(observed: Observed, analysis: Analysis | None, quiet_seconds: float) 
         changes=compared.changes,
         evidence=[live.evidence(analysis.test)] if analysis else [],
         recorded=state is not None and any(entry.id == state.id for entry in observed.status.rollouts),
+        requested=state is not None and observed.promote == state.id,
+        alone_seconds=analysis.alone.seconds if analysis and analysis.alone else 0.0,
+        alone=analysis.alone.canary if analysis and analysis.alone else Counts(0, 0),
         quiet_seconds=quiet_seconds,
     )
 

@@ -7,13 +7,14 @@ by the user: it starts no rollout, and lifts no quarantine.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from redstart.api.v1alpha1 import InferenceServiceSpec
 from redstart.api.v1alpha1.common import Artifact
 from redstart.api.v1alpha1.digest import digest
+from redstart.api.v1alpha1.inference_service import Quarantined
 
 CONTENT = 8
 RUNTIME = 4
@@ -68,6 +69,18 @@ def _hex(value: str, length: int) -> str:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """The version of stable, which may have been deleted."""
+
+    name: str
+    number: int
+
+
+Barred = Mapping[str, Quarantined]
+"""What was rolled back here, by the part of the revision's name that the user decides."""
+
+
+@dataclass(frozen=True)
 class Target:
     """The revision that should serve, or why there is none.
 
@@ -84,26 +97,27 @@ def target(
     versions: Iterable[Version],
     *,
     existing: Collection[str],
-    serving_number: int,
-    quarantined: Collection[str],
+    serving: Serving | None,
+    finishing: str | None,
+    quarantined: Iterable[Quarantined],
     runtime_image: str,
 ) -> Target:
     """Which revision should serve.
 
-    `existing`: revision names of stable and canary, where there are any; `serving_number`: the number of stable's
-    version, or 0; `quarantined`: revision names that were rolled back here."""
+    `existing`: revision names of stable and canary, where there are any; `serving`: the version that serves;
+    `finishing`: the revision of a canary that newer versions wait for; `quarantined`: what was rolled back here."""
     by_name = {version.name: version for version in versions}
-    barred = {content(name) for name in quarantined}
+    barred = {content(entry.revision): entry for entry in reversed(list(quarantined))}
     if spec.model.version is not None:
         return _pinned(spec, spec.model.version, by_name, barred, existing, runtime_image)
-    return _followed(spec, by_name, barred, existing, serving_number, runtime_image)
+    return _followed(spec, by_name, barred, existing, serving, finishing, runtime_image)
 
 
 def _pinned(
     spec: InferenceServiceSpec,
     name: str,
     versions: dict[str, Version],
-    barred: Collection[str],
+    barred: Barred,
     existing: Collection[str],
     runtime_image: str,
 ) -> Target:
@@ -125,15 +139,17 @@ def _pinned(
             blocked=rejected,
         )
     revision = _kept(revision_of(version, spec, runtime_image), existing)
-    return _rolled_back(revision) if revision.content in barred else Target(revision)
+    why = barred.get(revision.content)
+    return Target(revision) if why is None else _rolled_back(revision, why)
 
 
-def _rolled_back(revision: Revision) -> Target:
+def _rolled_back(revision: Revision, why: Quarantined) -> Target:
+    because = f"{why.reason}: {why.message}" if why.message else why.reason
     return Target(
         None,
         "CanaryRolledBack",
         f"revision {revision.name} of {revision.version.name} was rolled back here and is not tried again; "
-        "serve another version or change the pod template",
+        f"serve another version or change the pod template. It was rolled back for {because}",
         blocked=True,
     )
 
@@ -141,30 +157,51 @@ def _rolled_back(revision: Revision) -> Target:
 def _followed(
     spec: InferenceServiceSpec,
     versions: dict[str, Version],
-    barred: Collection[str],
+    barred: Barred,
     existing: Collection[str],
-    serving_number: int,
+    serving: Serving | None,
+    finishing: str | None,
     runtime_image: str,
 ) -> Target:
     newest_first = sorted(versions.values(), key=lambda version: -version.number)
     ready = [
         _kept(revision_of(version, spec, runtime_image), existing)
         for version in newest_first
-        if version.state == "Ready" and version.number >= serving_number
+        if version.state == "Ready" and (serving is None or version.number >= serving.number)
     ]
+    for revision in ready:
+        if revision.name == finishing:
+            return Target(revision)
     for revision in ready:
         if revision.content not in barred:
             return Target(revision)
     if ready:
-        return _rolled_back(ready[0])
-    if not versions:
+        return _rolled_back(ready[0], barred[ready[0].content])
+    if not versions and serving is None:
         return Target(
             None,
             "WaitingForVersion",
             f"model {spec.model.name} has no ModelVersion in this namespace yet; a TrainingJob makes one",
         )
-    newest = newest_first[0]
-    return Target(None, "WaitingForVersion", f"no version is fit to serve; {newest.name}: {newest.message}")
+    newest = next(iter(newest_first), None)
+    if newest is not None and serving is None:
+        return Target(
+            None, "WaitingForVersion", f"no version is fit to serve; {newest.name}: {newest.message}"
+        )
+    assert serving is not None
+    if newest is not None and newest.number >= serving.number:
+        return Target(None, "WaitingForVersion", f"{newest.name} is not fit to serve: {newest.message}")
+    return Target(
+        None,
+        "VersionDeleted",
+        f"{serving.name} serves on, and its ModelVersion was deleted; "
+        + (
+            f"{newest.name} is older and is not taken by itself: pin it by spec.model.version to go back, or train "
+            "another"
+            if newest
+            else "there is no other: train one"
+        ),
+    )
 
 
 def _kept(revision: Revision, existing: Collection[str]) -> Revision:

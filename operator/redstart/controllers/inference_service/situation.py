@@ -24,6 +24,8 @@ class Situation:
     evidence: list[AnalysisStatus]
     """The evidence lines to show: fresh ones, or those that status has where they are recent enough."""
     test_state: str | None
+    replicas: dict[str, int]
+    """Pods that each revision should have, by revision."""
     weights: tuple[int, ...]
     refused: tuple[str, str] | None
     """Reason and message where the API server refuses what the spec asks for."""

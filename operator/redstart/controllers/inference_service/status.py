@@ -9,20 +9,17 @@ from redstart.api.v1alpha1.inference_service import (
     CanaryStatus,
     InferenceServiceStatus,
     Phase,
-    Quarantined,
     RolloutRecord,
     StableStatus,
 )
-from redstart.controllers.conditions import Condition, clipped, true, written
+from redstart.controllers.conditions import Condition, true, written
 from redstart.controllers.inference_service import conditions
 from redstart.controllers.inference_service.analysis import Analysis
+from redstart.controllers.inference_service.history import history
 from redstart.controllers.inference_service.record import Record, Role, RolloutState
 from redstart.controllers.inference_service.serving import COMPONENT
 from redstart.controllers.inference_service.situation import Situation
 from redstart.controllers.pods import owner_label
-
-HISTORY = 10
-QUARANTINED = 20
 
 
 def status(situation: Situation) -> dict[str, Any]:
@@ -33,7 +30,7 @@ def status(situation: Situation) -> dict[str, Any]:
     canary = (
         _canary(situation, record, record.rollout) if record and record.canary and record.rollout else None
     )
-    rollouts, quarantine = _history(observed.status, record)
+    rollouts, quarantine = history(observed.status, record)
     phase = _phase(situation, rollouts)
     result = InferenceServiceStatus(
         observed_generation=observed.generation,
@@ -83,6 +80,7 @@ def _stable(situation: Situation, role: Role) -> StableStatus:
         version=role.version,
         revision=role.revision,
         ready_replicas=revision.ready if revision else 0,
+        desired_replicas=situation.replicas.get(role.revision, 0),
         loaded_digest=revision.loaded_digest if revision else None,
     )
 
@@ -96,8 +94,9 @@ def _canary(situation: Situation, record: Record, state: RolloutState) -> Canary
         version=state.other.version,
         revision=state.other.revision,
         ready_replicas=revision.ready if revision else 0,
+        desired_replicas=situation.replicas.get(state.other.revision, 0),
         loaded_digest=revision.loaded_digest if revision else None,
-        weight=min(situation.weights) if situation.weights else 0,
+        weight=_weight(situation, state),
         step=state.step + 1,
         steps=len(state.policy.steps),
         since=state.since,
@@ -114,46 +113,17 @@ def _canary(situation: Situation, record: Record, state: RolloutState) -> Canary
     )
 
 
+def _weight(situation: Situation, state: RolloutState) -> int:
+    """What the routers say; while none can be read, what they said last: it is in force until they learn another."""
+    shown = situation.observed.status.canary
+    if situation.weights:
+        return min(situation.weights)
+    return shown.weight if shown is not None and shown.rollout == state.id else 0
+
+
 def test_state(analysis: Analysis) -> str:
     """The test's state as status keeps it."""
     return json.dumps(analysis.test.to_state(), separators=(",", ":"))
-
-
-def _history(
-    before: InferenceServiceStatus, record: Record | None
-) -> tuple[list[RolloutRecord], list[Quarantined]]:
-    """History and quarantine, with the rollout that the record says has ended; each rollout once."""
-    state = record.rollout if record else None
-    if record is None or state is None or state.decision is None:
-        return before.rollouts, before.quarantine
-    decision = state.decision
-    if any(entry.id == state.id for entry in before.rollouts):
-        return before.rollouts, before.quarantine
-    promoted = decision.result == "Promoted"
-    came, served = (record.stable, state.other) if promoted else (state.other, record.stable)
-    entry = RolloutRecord(
-        id=state.id,
-        from_version=served.version,
-        to=came.version,
-        revision=came.revision,
-        result=decision.result,
-        reason=decision.reason,
-        message=clipped(decision.message),
-        evidence=list(decision.evidence),
-        started_at=state.started_at,
-        decided_at=decision.at,
-    )
-    quarantine = before.quarantine
-    if decision.result == "RolledBack":
-        barred = Quarantined(
-            revision=came.revision,
-            version=came.version,
-            reason=decision.reason,
-            message=clipped(decision.message),
-            at=decision.at,
-        )
-        quarantine = [barred, *quarantine][:QUARANTINED]
-    return [entry, *before.rollouts][:HISTORY], quarantine
 
 
 def _phase(situation: Situation, rollouts: list[RolloutRecord]) -> Phase:

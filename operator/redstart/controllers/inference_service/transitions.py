@@ -19,6 +19,7 @@ from redstart.controllers.inference_service.record import Decision, Record, Role
 from redstart.controllers.inference_service.revision import Revision, Target
 from redstart.rollout import decision as rollout
 from redstart.rollout.decision import Action
+from redstart.rollout.e_process import Counts
 from redstart.rollout.error_rate import ErrorRateTest
 from redstart.rollout.policy import OnInconclusive, RolloutPolicy, Step
 from redstart.rollout.verdict import Verdict
@@ -47,6 +48,11 @@ class Facts:
     evidence: list[AnalysisStatus]
     recorded: bool
     """Whether status already tells how this rollout ended."""
+    requested: bool
+    """Whether a person asks for this rollout's promotion."""
+    alone_seconds: float
+    alone: Counts
+    """For how long the canary has had no stable beside it, and its first attempts since then."""
     quiet_seconds: float
     """How long every router has been seen to send nothing more to the revision beside stable."""
 
@@ -168,6 +174,9 @@ def _running(
         metrics_available=facts.metrics_available,
         structural=facts.structural,
         uncompared=facts.uncompared,
+        requested=facts.requested,
+        alone_seconds=facts.alone_seconds,
+        alone=facts.alone,
     )
     decision = rollout.decide(policy, seen)
     if decision.action is Action.ROLLBACK:
@@ -201,7 +210,7 @@ def _superseded(canary: Role, target: Target, spec: InferenceServiceSpec) -> str
     if spec.predictor.replicas == 0:
         return "spec.predictor.replicas is 0"
     if target.revision is not None and target.revision.name != canary.revision:
-        return f"spec now asks for {target.revision.version.name} (revision {target.revision.name})"
+        return f"{target.revision.version.name} (revision {target.revision.name}) is to serve now"
     return target.message if target.revision is None and target.blocked else ""
 
 

@@ -15,6 +15,7 @@ from redstart.controllers.inference_service.scrape import PodAddress, RouterRepo
 from redstart.controllers.inference_service.situation import Situation
 from redstart.controllers.inference_service.transitions import Facts
 from redstart.controllers.storage import Problem
+from redstart.rollout.e_process import Counts
 from redstart.routing.counters import Reading
 
 IMAGE = "redstart-runtime:1"
@@ -87,6 +88,9 @@ _FACTS = Facts(
     changes="",
     evidence=[],
     recorded=False,
+    requested=False,
+    alone_seconds=0.0,
+    alone=Counts(0, 0),
     quiet_seconds=0.0,
 )
 
@@ -148,6 +152,7 @@ _SITUATION = Situation(
     analysis=None,
     evidence=[],
     test_state=None,
+    replicas={role(1).revision: 1, role(2).revision: 1},
     weights=(),
     refused=None,
     now=1_767_225_700.0,
@@ -157,3 +162,17 @@ _SITUATION = Situation(
 def situation(**fields: Any) -> Situation:
     """v1 serves alone on one pod."""
     return replace(_SITUATION, **fields)
+
+
+def entry(result: str, number: int, reason: str = "ErrorRate") -> dict[str, Any]:
+    return {
+        "id": f"r-{number}",
+        "from": "m-v1",
+        "to": f"m-v{number}",
+        "revision": role(number).revision,
+        "result": result,
+        "reason": reason,
+        "message": "why",
+        "startedAt": START,
+        "decidedAt": START,
+    }

@@ -10,9 +10,10 @@ from tests.unit.controllers.inference_service.builders import role, rolling
 
 from redstart.api.v1alpha1.inference_service import Traffic
 from redstart.controllers.inference_service import analysis
-from redstart.controllers.inference_service.analysis import Analysis
+from redstart.controllers.inference_service.analysis import Alone, Analysis
 from redstart.controllers.inference_service.record import Record
 from redstart.controllers.inference_service.scrape import PodAddress, RouterReport
+from redstart.rollout import e_process
 from redstart.rollout.verdict import Outcome
 from redstart.routing.counters import ArmReading, Counts, Reading
 
@@ -54,6 +55,19 @@ def test_no_host_is_counted_from_the_first_look_that_found_none():
 def test_no_host_while_stable_has_none_either_is_not_the_canarys_fault():
     nobody = router(arm(100, healthy=0), arm(50, healthy=0))
     assert looked((0.0, nobody), (60.0, nobody)).without_host is None
+
+
+def test_a_canary_alone_is_counted_from_the_first_look_that_found_no_stable():
+    beside = router(arm(100), arm(100))
+    seen = looked(
+        (1.0, beside),
+        (2.0, router(arm(100, healthy=0), arm(120))),
+        (3.0, router(arm(100, healthy=0), arm(150, 1))),
+        (4.0, router(arm(100, healthy=0), arm(190, 1))),
+    )
+    assert seen.alone == Alone(2.0, e_process.Counts(70, 1))
+    assert looked((1.0, beside), (2.0, router(arm(100, healthy=0), arm(120))), (3.0, beside)).alone is None
+    assert looked((1.0, router(arm(0, healthy=0), arm(0, healthy=0)))).alone is None
 
 
 def test_hours_without_a_look_are_no_time_in_which_the_canary_was_watched():

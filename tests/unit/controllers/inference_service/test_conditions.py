@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.unit.controllers.inference_service.builders import (
+    entry,
     observed,
     pods,
     role,
@@ -16,6 +17,7 @@ from tests.unit.controllers.inference_service.builders import (
     spec,
     steady,
     to,
+    version,
 )
 
 from redstart.controllers.conditions import Condition
@@ -398,3 +400,79 @@ def test_numbers_that_move_are_not_written_at_every_look() -> None:
     assert messages["Reconciling"] == "1s of 30s at 5%"
     fresh = {c.type: c.message for c in conditions.conditions(replace(found, test_state="{}"))}
     assert fresh["Reconciling"] == "2s of 30s at 5%"
+
+
+EDITED = spec(
+    rollout={"minSamples": 50, "onInconclusive": "Promote", "paused": True, "onNewVersion": "Finish"}
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "want"),
+    [
+        pytest.param({"observed": observed(EDITED)}, None, id="edits while stable serves alone"),
+        pytest.param({"record": rolling()}, None, id="a rollout whose policy nobody edited"),
+        pytest.param(
+            {"observed": observed(spec(rollout={"paused": True})), "record": rolling()},
+            None,
+            id="a pause, which acts at once",
+        ),
+        pytest.param(
+            {"observed": observed(EDITED), "record": rolling()},
+            "PolicyUpToDate=False ChangedDuringRollout: a rollout keeps the policy that it began with: the changes "
+            'of spec.rollout count from the next one on: minSamples (200, now 50), onInconclusive ("Hold", now '
+            '"Promote"). To promote this canary now: kubectl annotate infsvc s --overwrite '
+            "redstart.dev/promote=rollout-1",
+            id="edits that wait",
+        ),
+    ],
+)
+def test_policy_up_to_date(found: dict[str, Any], want: str | None) -> None:
+    assert told(conditions.policy_up_to_date(situation(**found))) == want
+
+
+DELETED = Target(
+    None, "VersionDeleted", "m-v1 serves on, and its ModelVersion was deleted; there is no other"
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "want"),
+    [
+        pytest.param({"record": None}, None, id="nothing serves"),
+        pytest.param({"observed": observed(versions={"m-v1": version(1)})}, None, id="it is there"),
+        pytest.param(
+            {"target": DELETED},
+            "VersionDeleted=True VersionDeleted: m-v1 serves on, and its ModelVersion was deleted; there is no other",
+            id="it was deleted, and nothing takes its place",
+        ),
+        pytest.param(
+            {"target": to(2)},
+            "VersionDeleted=True VersionDeleted: m-v1 serves on, and its ModelVersion was deleted",
+            id="it was deleted, and another one comes",
+        ),
+    ],
+)
+def test_version_deleted(found: dict[str, Any], want: str | None) -> None:
+    assert told(conditions.version_deleted(situation(**found))) == want
+
+
+@pytest.mark.parametrize(
+    ("results", "want"),
+    [
+        pytest.param([], None, id="no rollout yet"),
+        pytest.param(["Superseded", "Promoted"], None, id="one"),
+        pytest.param(["Promoted", "Superseded", "Superseded"], None, id="several, and then one was promoted"),
+        pytest.param(
+            ["Superseded"] * 4 + ["Promoted"],
+            "RolloutsSuperseded=True SupersededInARow: the last 4 rollouts were superseded before they ended, and "
+            "none of their versions has served: rollout.onNewVersion: Finish lets each end first; or leave more time "
+            "between two versions",
+            id="one after the other",
+        ),
+    ],
+)
+def test_rollouts_superseded(results: list[str], want: str | None) -> None:
+    history = [entry(result, number) for number, result in enumerate(results, start=2)]
+    found = situation(observed=observed(status={"rollouts": history}))
+    assert told(conditions.rollouts_superseded(found)) == want

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from redstart.api.v1alpha1.inference_service import InferenceServiceStatus
 from redstart.controllers.conditions import Condition, false, true, unknown, written
-from redstart.controllers.inference_service.notices import changes
+from redstart.controllers.inference_service.notices import changes, unknown_rollout
 
 NOW = 1_767_225_700.0
 SERVES = true("Ready", "Serving", "m-v1 serves on 1 of 1 pods")
@@ -57,3 +58,42 @@ def test_changes(before: list[Condition], after: list[Condition], want: list[str
     found = changes(after, previous)
     assert [f"{notice.reason}: {notice.message}" for notice in found] == want
     assert {notice.type for notice in found} <= {"Warning"}
+
+
+def test_edits_that_wait_are_told_once() -> None:
+    waits = false("PolicyUpToDate", "ChangedDuringRollout", "minSamples waits")
+    (told,) = changes([waits], [])
+    assert (told.type, told.reason, told.message) == ("Normal", "ChangedDuringRollout", "minSamples waits")
+    assert changes([waits], written([waits], [], generation=1, now=NOW)) == []
+
+
+CANARY = {"version": "m-v2", "revision": "abc", "rollout": "abc-6", "policy": {}}
+PAST = {
+    "id": "abc-3",
+    "to": "m-v2",
+    "revision": "abc",
+    "result": "Promoted",
+    "reason": "Passed",
+    "message": "",
+    "startedAt": "2026-01-01T00:00:00Z",
+    "decidedAt": "2026-01-01T00:00:00Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "ignored"),
+    [
+        pytest.param("", False, id="nobody asks"),
+        pytest.param("abc-6", False, id="the rollout that is under way"),
+        pytest.param("abc-3", False, id="one that has ended: the annotation is left over"),
+        pytest.param("yes", True, id="no rollout at all"),
+    ],
+)
+def test_a_promotion_that_names_no_rollout_is_told(asked: str, ignored: bool) -> None:
+    status = InferenceServiceStatus.model_validate({"canary": CANARY, "rollouts": [PAST]})
+    found = unknown_rollout(asked, status)
+    assert (found is not None) == ignored
+    if found is not None:
+        assert found.reason == "PromoteIgnored"
+        assert "abc-6" in found.message
+    assert unknown_rollout(asked, InferenceServiceStatus()) is None

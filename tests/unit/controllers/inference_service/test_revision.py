@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.controllers.inference_service.builders import IMAGE, revision, spec, version
+from tests.unit.controllers.inference_service.builders import IMAGE, START, revision, spec, version
 
-from redstart.controllers.inference_service.revision import Target, content, revision_of, target
+from redstart.api.v1alpha1.inference_service import Quarantined
+from redstart.controllers.inference_service.revision import Serving, Target, content, revision_of, target
 
 
-def found(service=None, versions=(), existing=(), number=0, quarantined=()) -> Target:
+def found(service=None, versions=(), existing=(), number=0, quarantined=(), finishing=None) -> Target:
     return target(
         service or spec(),
         versions,
         existing=existing,
-        serving_number=number,
-        quarantined=quarantined,
+        serving=Serving(f"m-v{number}", number) if number else None,
+        finishing=finishing,
+        quarantined=[
+            Quarantined(revision=name, version="m-v2", reason="ErrorRate", message="canary 20%", at=START)
+            for name in quarantined
+        ],
         runtime_image=IMAGE,
     )
 
@@ -41,6 +46,37 @@ PINNED = spec(model={"name": "m", "version": "m-v2"})
             None,
             id="an older version than the serving one is never followed",
         ),
+        pytest.param(
+            found(
+                versions=[version(1), version(2), version(3)],
+                existing=[revision(1).name, revision(2).name],
+                number=1,
+                finishing=revision(2).name,
+            ),
+            "m-v2",
+            id="a newer version waits for the rollout that is to finish first",
+        ),
+        pytest.param(
+            found(
+                versions=[version(1), version(2, "Rejected"), version(3)],
+                existing=[revision(1).name, revision(2).name],
+                number=1,
+                finishing=revision(2).name,
+            ),
+            "m-v3",
+            id="not for a canary that was rejected meanwhile",
+        ),
+        pytest.param(
+            found(
+                PINNED.model_copy(update={"model": PINNED.model.model_copy(update={"version": "m-v3"})}),
+                [version(1), version(2), version(3)],
+                existing=[revision(1).name, revision(2).name],
+                number=1,
+                finishing=revision(2).name,
+            ),
+            "m-v3",
+            id="a version that is pinned waits for no rollout",
+        ),
         pytest.param(found(PINNED, [version(1), version(2)]), "m-v2", id="a pinned version is served"),
         pytest.param(found(PINNED, [version(1)]), None, id="a pinned version that is missing is waited for"),
         pytest.param(
@@ -57,6 +93,43 @@ def test_a_pinned_version_that_was_rolled_back_says_what_to_do():
     assert blocked.blocked
     assert blocked.reason == "CanaryRolledBack"
     assert "serve another version or change the pod template" in blocked.message
+    assert blocked.message.endswith("It was rolled back for ErrorRate: canary 20%")
+
+
+@pytest.mark.parametrize(
+    ("asked", "want"),
+    [
+        pytest.param(
+            found(versions=[]),
+            "WaitingForVersion: model m has no ModelVersion in this namespace yet; a TrainingJob makes one",
+            id="nothing serves, and there is no version",
+        ),
+        pytest.param(
+            found(versions=[version(1, "Rejected", "f1 0.4 < 0.5")]),
+            "WaitingForVersion: no version is fit to serve; m-v1: f1 0.4 < 0.5",
+            id="nothing serves, and none is fit to",
+        ),
+        pytest.param(
+            found(versions=[version(1)], number=2),
+            "VersionDeleted: m-v2 serves on, and its ModelVersion was deleted; m-v1 is older and is not taken by "
+            "itself: pin it by spec.model.version to go back, or train another",
+            id="what serves was deleted, and what is left is older",
+        ),
+        pytest.param(
+            found(versions=[], number=2),
+            "VersionDeleted: m-v2 serves on, and its ModelVersion was deleted; there is no other: train one",
+            id="what serves was deleted, and nothing is left",
+        ),
+        pytest.param(
+            found(versions=[version(1), version(2, "Waiting", "the artifact is being verified")], number=2),
+            "WaitingForVersion: m-v2 is not fit to serve: the artifact is being verified",
+            id="what serves is verified again",
+        ),
+    ],
+)
+def test_why_no_version_is_taken(asked: Target, want: str):
+    assert asked.revision is None
+    assert f"{asked.reason}: {asked.message}" == want
 
 
 def test_a_pod_template_that_was_rolled_back_blocks_also_where_versions_are_followed():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.unit.controllers.inference_service.builders import (
-    START,
+    entry,
     observed,
     pods,
     role,
@@ -20,20 +20,6 @@ from tests.unit.controllers.inference_service.builders import (
 from redstart.controllers.inference_service.status import status
 
 V1, V2 = role(1).revision, role(2).revision
-
-
-def entry(result: str, number: int, reason: str = "ErrorRate") -> dict[str, Any]:
-    return {
-        "id": f"r-{number}",
-        "from": "m-v1",
-        "to": f"m-v{number}",
-        "revision": role(number).revision,
-        "result": result,
-        "reason": reason,
-        "message": "why",
-        "startedAt": START,
-        "decidedAt": START,
-    }
 
 
 @pytest.mark.parametrize(
@@ -87,3 +73,28 @@ def test_history_keeps_ten_rollouts() -> None:
     before = {"rollouts": [entry("Promoted", number) for number in range(3, 13)]}
     told = status(situation(record=rolled_back(), observed=observed(status=before)))["rollouts"]
     assert [record["to"] for record in told] == ["m-v2", *(f"m-v{number}" for number in range(3, 12))]
+
+
+def test_each_arm_tells_how_many_of_its_pods_are_ready_of_how_many() -> None:
+    found = situation(
+        record=rolling(), replicas={V1: 3, V2: 2}, observed=observed(revisions={V1: pods(3), V2: pods(1)})
+    )
+    told = status(found)
+    assert [(told[arm]["readyReplicas"], told[arm]["desiredReplicas"]) for arm in ("stable", "canary")] == [
+        (3, 3),
+        (1, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("weights", "shown", "want"),
+    [
+        pytest.param((20, 20), 5, 20, id="as every router says"),
+        pytest.param((20, 5), 5, 5, id="the least that a router says"),
+        pytest.param((), 20, 20, id="what they said last, while none can be read"),
+    ],
+)
+def test_the_canarys_weight(weights: tuple[int, ...], shown: int, want: int) -> None:
+    before = status(situation(record=rolling(), weights=(shown,)))
+    found = situation(record=rolling(), weights=weights, observed=observed(status=before))
+    assert status(found)["canary"]["weight"] == want

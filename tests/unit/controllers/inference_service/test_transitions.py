@@ -237,6 +237,20 @@ def test_a_canary_that_fails_while_it_is_scaled_for_promotion_is_rolled_back():
     assert result.record.weight == 0
 
 
+def test_a_promotion_that_is_asked_for_scales_the_canary_first_and_names_the_person():
+    three = spec(predictor={"replicas": 3}, rollout={"paused": True})
+    begun = next_transition(rolling(), to(2), three, facts(requested=True), NOW)
+    assert begun.record is not None
+    assert (begun.record.weight, begun.replicas[role(2).revision]) == (5, 3)
+    ready = {role(1).revision: 3, role(2).revision: 3}
+    ended = next_transition(begun.record, to(2), three, facts(requested=True, ready=ready), NOW).record
+    assert ended is not None
+    assert ended.stable == role(2)
+    assert ended.rollout is not None
+    assert ended.rollout.decision is not None
+    assert ended.rollout.decision.reason == "Requested"
+
+
 @pytest.mark.parametrize(
     ("rollout", "found"),
     [
