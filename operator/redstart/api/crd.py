@@ -20,6 +20,7 @@ import yaml
 
 from redstart.api.v1alpha1 import GROUP, VERSION, InferenceService, ModelVersion, TrainingJob
 from redstart.api.v1alpha1.common import Model
+from redstart.api.v1alpha1.scalars import UNTYPED
 
 Schema = dict[str, Any]
 
@@ -195,15 +196,12 @@ _DROPPED = ("title", "examples", "deprecated", "propertyNames", "$defs", "defaul
 def _structural(node: Schema, definitions: Schema, *, told: bool) -> Schema:
     """`told`: whether defaults are told in the description (a status has none worth telling)."""
     node = _inlined(node, definitions)
-    if node.get("x-kubernetes-int-or-string"):
-        matches = f"type(self) == int ? int(self) >= 0 : string(self).matches({json.dumps(node['pattern'])})"
-        return {
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "x-kubernetes-int-or-string": True,
-            "maxLength": node["maxLength"],
-            "x-kubernetes-validations": [{"rule": matches, "message": node["x-redstart-message"]}],
-        }
     result = {key: value for key, value in node.items() if key not in _DROPPED}
+    if result.pop(UNTYPED, False):
+        # Bounds of text and of numbers still hold, each for what it is.
+        result = {"x-kubernetes-preserve-unknown-fields": True} | {
+            key: value for key, value in result.items() if key != "type"
+        }
     default = node.get("default")
     # The fields of an object tell their own.
     if told and default not in (None, []) and not isinstance(default, dict):

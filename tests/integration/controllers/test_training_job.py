@@ -358,6 +358,20 @@ async def test_what_the_api_server_refuses_is_told(world: World) -> None:
     assert world.names(JOB) == ["iris-run-1"]
 
 
+async def test_what_yaml_reads_as_something_else_is_taken_or_told(world: World) -> None:
+    data = {"sources": [{"uri": "pvc://data/iris.csv"}], "target": True}
+    world.training_job(data=data, template={"resources": {"requests": {"cpu": 0.5, "memory": "1Gi"}}})
+    await world.operate(TRAINING_JOB)
+    state, reason, message = world.condition(TRAINING_JOB, "iris", "Stalled")
+    assert (state, reason) == ("True", "InvalidSpec")
+    assert message.startswith("spec.data.target: a text is wanted, and this is the boolean true")
+    assert message.endswith("put it in quotes")
+    world.edit(TRAINING_JOB, "iris", {"spec": {"data": data | {"target": "y"}}})
+    await world.operate(TRAINING_JOB)
+    (container,) = world.get(JOB, "iris-run-1")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"]["cpu"] == "500m"
+
+
 async def test_a_format_that_settings_do_not_allow(world: World) -> None:
     world.settings = SETTINGS.model_copy(update={"allowed_formats": ("ONNX",)})
     world.training_job(output={"uri": "pvc://models", "format": "Skops"})

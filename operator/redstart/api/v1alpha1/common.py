@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
+
+from redstart.api.v1alpha1.scalars import LongWord, Quantity
 
 GROUP = "redstart.dev"
 VERSION = "v1alpha1"
@@ -65,17 +67,6 @@ PositiveDuration = Annotated[
 Timestamp = Annotated[str, StringConstraints(max_length=64), Field(json_schema_extra={"format": "date-time"})]
 Metric = Annotated[str, StringConstraints(max_length=64)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Quantity = Annotated[
-    str,
-    StringConstraints(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"),
-    Field(
-        json_schema_extra={
-            "x-kubernetes-int-or-string": True,
-            "x-redstart-message": "use a number with or without a unit, for instance 500m, 2 or 4Gi",
-        }
-    ),
-    BeforeValidator(lambda value: str(value) if type(value) is int else value),  # YAML's cpu: 2
-]
 Format = Literal["ONNX", "Skops", "Joblib"]
 
 
@@ -123,7 +114,7 @@ class EnvVar(Model):
 
     name: Annotated[str, StringConstraints(max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
     """Name of the variable. Names that begin with REDSTART_ are the operator's."""
-    value: Annotated[str, StringConstraints(max_length=4096)] = ""
+    value: LongWord = ""
     """Its value."""
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from redstart.api.v1alpha1.common import (
     Column,
@@ -31,6 +31,7 @@ from redstart.api.v1alpha1.common import (
     rules,
     worded,
 )
+from redstart.api.v1alpha1.scalars import Target, Word, refusal
 
 Columns = Annotated[list[Column], Field(min_length=1, max_length=500)]
 
@@ -105,7 +106,7 @@ class ExpectedColumn(Model):
     """No value is above this."""
     max_missing: Annotated[float, Field(ge=0, le=1)] | None = None
     """The largest share of missing values, 0 to 1."""
-    values: Annotated[list[ShortText], Field(min_length=1, max_length=200)] | None = None
+    values: Annotated[list[Word], Field(min_length=1, max_length=200)] | None = None
     """The only values allowed."""
 
 
@@ -121,24 +122,10 @@ class Expectations(Model):
 class Data(Model):
     """The rows to learn from."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            ("!has(self.time) || self.time != self.target", "data.time must not be the target"),
-            (
-                "!has(self.sensitive) || !(self.target in self.sensitive)",
-                "data.sensitive must not name the target",
-            ),
-            (
-                "!has(self.features) || !has(self.features.include) || !(self.target in self.features.include)",
-                "data.features.include must not name the target",
-            ),
-        )
-    )
-
     sources: Annotated[list[Source], Field(min_length=1, max_length=32)]
     """Read in order and concatenated."""
-    target: Column
-    """The column to predict. Predictions keep its JSON type. One target only."""
+    target: Target
+    """The column to predict. Predictions keep its JSON type. One target only. Put y, n, yes, no, on, off in quotes."""
     time: Column | None = None
     """Orders the rows. Needed for Time splits and for forward fill; never a feature."""
     features: Features | None = None
@@ -147,6 +134,17 @@ class Data(Model):
     """Never a feature, a log line, a metric label or a reference row."""
     expect: Expectations | None = None
     """What must hold for the rows."""
+
+    @model_validator(mode="after")
+    def _target_is_apart(self) -> Self:
+        # No rules of the API server: a field without a type cannot be named in one.
+        if self.time == self.target:
+            raise refusal("time must not be the target")
+        if self.target in self.sensitive:
+            raise refusal("sensitive must not name the target")
+        if self.features is not None and self.target in (self.features.include or []):
+            raise refusal("features.include must not name the target")
+        return self
 
 
 class ForwardFill(Model):
@@ -305,7 +303,7 @@ class Threshold(Model):
 class Evaluation(Model):
     """How the held-out rows are judged."""
 
-    positive_class: ShortText | None = None
+    positive_class: Word | None = None
     """The class that precision, recall, f1 and the threshold are about, written as text; by default the greater of
     two classes."""
     threshold: Threshold | None = None
