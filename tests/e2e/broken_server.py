@@ -4,11 +4,15 @@ Given to a pod as `python -c`: it answers the protocol's health paths on port 80
   fail=P     answers 500 to a share P of predictions
   hang       accepts predictions and never answers
   delay=S    answers after S seconds (not broken: a slow, healthy server)
+  poison=T   answers 500 to predictions whose body has the text T: rows that no version of the model can take
+  crash=N    ends with exit code 1 at its Nth prediction, and again after each restart
+  eat        takes memory without end as soon as it runs
   die        ends with exit code 1 at once
   unready    is alive and never ready
 """
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -17,6 +21,11 @@ import sys
 mode, _, value = sys.argv[1].partition("=")
 if mode == "die":
     sys.exit("the model server cannot start")
+predictions = itertools.count(1)
+if mode == "eat":
+    eaten = []
+    while True:
+        eaten.append(os.urandom(1 << 24))
 body = json.dumps({"prediction": [0], "version": os.environ.get("REDSTART_VERSION", "")}).encode()
 
 
@@ -26,11 +35,16 @@ async def serve(reader, writer):
             size = next(
                 (int(x[15:]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length:")), 0
             )
-            await reader.readexactly(size)
+            asks = await reader.readexactly(size)
             status = 200
             if b"/v2/health/ready" in head:
                 status = 503 if mode == "unready" else 200
             elif head.startswith(b"POST"):
+                asked = next(predictions)
+                if mode == "crash" and asked >= int(value):
+                    os._exit(1)
+                if mode == "poison" and value.encode() in asks:
+                    status = 500
                 if mode == "hang":
                     await asyncio.sleep(3600)
                 if mode == "delay":

@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
-from tests.cluster import kind
+from tests.e2e import node
 from tests.e2e.kubernetes import Kubernetes, Object, condition, eventually
 
 NAMESPACE = "redstart-system"
@@ -16,18 +15,6 @@ NAME = "redstart"
 LEASE = "redstart-operator"
 PATIENCE = 180.0
 """Seconds; a pod that is killed starts again after a back-off that grows with each time."""
-
-# Prints the process of the operator in a pod, given the pod's uid. Names of cgroups write it with _ or with -.
-_FIND = r"""
-for cgroup in /proc/[0-9]*/cgroup; do
-  if grep -qE "$1|$(echo "$1" | tr - _)" "$cgroup" 2>/dev/null; then
-    process="${cgroup%/cgroup}"
-    if tr '\0' ' ' < "$process/cmdline" 2>/dev/null | grep -q redstart.kube.operator; then
-      echo "${process#/proc/}"
-    fi
-  fi
-done
-"""
 
 
 class Operator:
@@ -86,7 +73,7 @@ class Operator:
     def process(self, pod: Object) -> str:
         """The pod's process, as the node numbers it."""
         uid = str(pod["metadata"]["uid"])
-        (found,) = _on_node("sh", "-c", _FIND, "sh", uid).split()
+        (found,) = node.processes(uid, "redstart.kube.operator")
         return found
 
     def container(self, pod: Object) -> Any:
@@ -105,15 +92,5 @@ class Operator:
         self.scale(self._replicas)
 
 
-@cache
-def _node() -> tuple[str, ...]:
-    """How to run a command on the cluster's node: this machine, or the container that kind made."""
-    return ("docker", "exec", f"{kind.NAME}-control-plane") if kind.available() else ()
-
-
 def _signal(process: str, signal_: signal.Signals) -> None:
-    _on_node("sh", "-c", f"kill -{signal_.value} {process}")
-
-
-def _on_node(*command: str) -> str:
-    return subprocess.run([*_node(), *command], check=True, capture_output=True, text=True).stdout
+    node.run("kill", f"-{signal_.value}", process)

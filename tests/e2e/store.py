@@ -64,6 +64,12 @@ class Store:
         with self._bucket() as bucket:
             return bytes(obstore.get(bucket, path).bytes())
 
+    def delete(self, folder: str) -> None:
+        """Delete all files below a folder of the bucket."""
+        paths = self.list(folder)
+        with self._bucket() as bucket:
+            obstore.delete(bucket, paths)
+
     def list(self, folder: str) -> list[str]:
         """The paths of all files below a folder of the bucket."""
         with self._bucket() as bucket:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.cluster.programs import program
-from tests.e2e.kubernetes import KUBECONFIG, Kubernetes, Object, condition, eventually
-from tests.e2e.operator import NAMESPACE, PATIENCE
+from tests.e2e.kubernetes import Kubernetes, Object, condition, eventually
+from tests.e2e.operator import PATIENCE
 from tests.e2e.test_rollout import RATE, SERVICE, last_rollout, nothing_failed, seen, service, serving
 from tests.e2e.traffic import FOREVER, Traffic
 
 pytestmark = pytest.mark.alone
 
-CHART = Path(__file__).parents[2] / "charts" / "redstart"
 CACHING = """
 .:53 {
   errors
@@ -60,23 +55,7 @@ def _configure(system: Kubernetes, corefile: str) -> None:
     eventually(replaced, "CoreDNS with another configuration", patience=PATIENCE)
 
 
-@pytest.fixture
-def patient_pods() -> Iterator[None]:
-    """The operator with the chart's own drain in place of the development cluster's; as it was in the end."""
-    drain = yaml.safe_load((CHART / "values.yaml").read_text())["settings"]["serving"]["drain"]
-    _helm("upgrade", "redstart", str(CHART), "--reuse-values", "--set", f"settings.serving.drain={drain}")
-    try:
-        yield
-    finally:
-        _helm("rollback", "redstart")
-
-
-def _helm(*command: str) -> None:
-    options = ("--namespace", NAMESPACE, "--kubeconfig", str(KUBECONFIG), "--wait", "--timeout", "5m")
-    subprocess.run([program("helm"), *command, *options], check=True, capture_output=True)
-
-
-@pytest.mark.usefixtures("caching_dns", "patient_pods")
+@pytest.mark.usefixtures("caching_dns")
 def test_pods_that_go_are_known_to_be_gone_before_they_are(
     cluster: Kubernetes, artifact: Object, register: Callable[..., None]
 ):

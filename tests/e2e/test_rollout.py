@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,16 @@ HALF = [{"weight": 50, "hold": "5s"}]
         pytest.param(None, server("fail=0.2"), {}, "ErrorRate", id="that fails a fifth"),
         pytest.param(None, server("hang"), {}, "ErrorRate", id="that hangs"),
         pytest.param(None, server("die"), {}, "CrashLoopBackOff", id="that crashes at its start"),
+        # After 150 requests it has had weight for a while; its pod then comes back and dies again.
+        pytest.param(
+            None,
+            server("crash=150"),
+            {"steps": [{"weight": 50, "hold": "60s"}]},
+            # Whichever is seen first: the requests that die with it, or its container's back-off.
+            "ErrorRate|CrashLoopBackOff",
+            id="that dies after it had weight",
+        ),
+        pytest.param(None, server("eat"), {}, "OOMKilled", id="that runs out of memory"),
         pytest.param(
             None, server("unready"), {"deadline": "20s"}, "ProgressDeadlineExceeded", id="that never is ready"
         ),
@@ -113,13 +124,14 @@ def test_a_canary_is_rolled_back(
     cluster.apply(service(canary, **rollout))
     ended = eventually(lambda: last_rollout(cluster), "the rollout to end")
 
-    assert (ended["result"], ended["reason"]) == ("RolledBack", reason), ended["message"]
+    assert ended["result"] == "RolledBack", ended["message"]
+    assert ended["reason"] in reason.split("|"), ended["message"]
     status = eventually(
         lambda: found if "canary" not in (found := seen(cluster)) else None, "the canary to be gone"
     )
     assert status["stable"]["revision"] == before["revision"]
     assert [entry["revision"] for entry in status["quarantine"]] == [ended["revision"]]
-    if reason == "ErrorRate":
+    if ended["reason"] == "ErrorRate":
         (evidence,) = ended["evidence"]
         assert evidence["verdict"] == "Fail"
         assert evidence["evidence"] >= evidence["needed"]
@@ -176,6 +188,17 @@ def test_a_healthy_canary_is_promoted_with_exact_weights_and_no_pod_restarts(
     eventually(lambda: seen(cluster)["stable"].get("loadedDigest") == artifact["digest"], "the loaded digest")
 
 
+def received(cluster: Kubernetes) -> dict[str, int]:
+    """First attempts that the pods of each version have got so far, as their sidecars count them."""
+    found: Counter[str] = Counter()
+    for pod in cluster.list("Pod", {"app.kubernetes.io/component": "server"}):
+        answer = cluster.pod(pod["metadata"]["name"], 9102, "/snapshot")
+        if answer.is_success:
+            snapshot = answer.json()
+            found[snapshot["version"]] += snapshot["first"]["requests"]
+    return found
+
+
 def pods_of(cluster: Kubernetes, revision: str) -> set[str]:
     return {pod["metadata"]["uid"] for pod in cluster.list("Pod", {"redstart.dev/revision": revision})}
 
@@ -186,19 +209,23 @@ def first_attempts(message: str) -> dict[str, int]:
     return {"canary": canary, "stable": stable}
 
 
-def test_rows_that_fail_on_both_arms_roll_nothing_back(
+def test_rows_that_no_version_can_take_roll_nothing_back(
     cluster: Kubernetes, artifact: Object, register: Register
 ):
     register(cluster)
-    serving(cluster, server("fail=0.3"))
-    clients = Traffic(cluster, SERVICE, artifact["rows"])
+    serving(cluster, server("poison=poison"))
+    # Each of them fails on the canary, is asked again on stable, and fails there too.
+    rows = [{"poison": 1} if number % 3 == 0 else row for number, row in enumerate(artifact["rows"])]
+    clients = Traffic(cluster, SERVICE, rows)
     clients.start(rate=RATE, requests=REQUESTS)
-    cluster.apply(service({**server("fail=0.3"), "env": [{"name": "A", "value": "new"}]}))
+    cluster.apply(service({**server("poison=poison"), "env": [{"name": "A", "value": "new"}]}))
     unhealthy = eventually(
         lambda: condition(cluster.get("InferenceService", SERVICE), "BaselineUnhealthy"), "both arms to fail"
     )
     assert "both arms fail" in unhealthy["message"]
-    clients.finish()
+    told = clients.finish()
+    assert set(told["status"]) == {"200", "500"}
+    assert told["failed"] / told["sent"] == pytest.approx(1 / 3, abs=0.05)
     assert last_rollout(cluster) is None
     assert seen(cluster)["canary"]["weight"] == 20
 
@@ -224,8 +251,16 @@ def test_a_paused_rollout_keeps_its_weight_and_goes_on_when_it_is_resumed(
         "the pause to be acted on",
     )
     assert paused["status"] == "False"
-    samples = seen(cluster)["analysis"][0]["samples"]
-    eventually(lambda: seen(cluster)["analysis"][0]["samples"] > samples + 150, "traffic while it is paused")
+    before = received(cluster)
+    arms = eventually(
+        lambda: (
+            found if sum((found := Counter(received(cluster)) - Counter(before)).values()) > 1000 else None
+        ),
+        "traffic while it is paused",
+    )
+    # Counted by the pods themselves: no router and no operator says so.
+    asked = sum(arms.values())
+    assert abs(arms["m-v2"] - 0.2 * asked) <= 3 * math.sqrt(asked * 0.2 * 0.8)
     assert seen(cluster)["canary"]["weight"] == 20
     cluster.patch("InferenceService", SERVICE, {"spec": {"rollout": {"paused": False}}})
     ended = eventually(lambda: last_rollout(cluster), "the rollout to end")
