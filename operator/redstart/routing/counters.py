@@ -1,8 +1,8 @@
 """What a router reports: the plan in force, healthy hosts, first attempts per revision. Pure.
 
-Envoy counts for each host of each priority. Only priority 0 is read: retries go to the next priorities, so there
-stand the first attempts and nothing else (see envoy.py). How Envoy 1.40 counts one of them, from its
-source/common/router/router.cc and measured in tests/integration/routing:
+Envoy counts for each host of each priority. Only priority 0 of the clusters of first attempts is read, where nothing
+else is counted: retries go to other priorities, or another cluster (see envoy.py). How Envoy 1.40 counts one of them,
+from its source/common/router/router.cc and measured in tests/integration/routing:
 
 - `rq_success`: an answer below 500 that was passed on.
 - `rq_error`: an answer of 500 or more, a reset, a connection that failed, a timeout, or any answer that was
@@ -32,7 +32,8 @@ from redstart.routing.envoy import REFUSALS
 
 CLUSTERS_PATH = "/clusters?format=json"
 _CLUSTER = "(?:stable|canary)-([0-9a-z]+)"
-_FINAL_REFUSAL = rf"cluster\.{_CLUSTER}\.upstream_rq_({'|'.join(map(str, REFUSALS))})"
+_ROUTED = "(?:tries|canary)-([0-9a-z]+)"
+_FINAL_REFUSAL = rf"cluster\.{_ROUTED}\.upstream_rq_({'|'.join(map(str, REFUSALS))})"
 _ROUTES_VERSION = r"http\.clients\.rds\.service\.version_text"
 _CLUSTERS_VERSION = r"cluster_manager\.cds\.version_text"
 STATS_PATH = "/stats?filter=" + quote(
@@ -159,9 +160,9 @@ def _unlike_envoy(error: Exception) -> ValueError:
 
 def _answering(statuses: Mapping[str, Hosts]) -> frozenset[str]:
     return frozenset(
-        name.removeprefix("stable-")
+        name.removeprefix("again-")
         for name, hosts in statuses.items()
-        if name.startswith("stable-") and any(_is_healthy(host.get("health_status", {})) for host in hosts)
+        if name.startswith("again-") and any(_is_healthy(host.get("health_status", {})) for host in hosts)
     )
 
 

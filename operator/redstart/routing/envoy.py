@@ -4,13 +4,14 @@ Weights and retries stand only in RDS, where a change is in force within millise
 counters. Two routes share the requests by chance:
 
 - canary's, to the priorities [canary, stable, stable, stable's last resort]. Tried again is whatever stable might
-  answer better: 5xx, resets, half of the timeout without an answer, and refusals (400, 422).
-- stable's, to the priorities [stable, stable, stable, its last resort, canary]. Tried again are resets and 5xx, but for
-  503, by which many servers say that they are overloaded.
+  answer better: 5xx, resets, half of the timeout without an answer, and refusals (400, 422). Each try goes to the next
+  priority (previous_priorities), so priority 0 counts first attempts and nothing else.
+- stable's, at the first try to a cluster of its pods, which so counts first attempts and nothing else, and at others
+  to a second one of the priorities [stable, its last resort, canary], where no try goes to a pod that failed the one
+  before. Tried again are resets and 5xx, but for 503, by which many servers say that they are overloaded.
 
-Each try goes to the next priority (previous_priorities), so priority 0 counts first attempts and nothing else, and
-a retry of either arm lands on stable. A revision's last resort is a Service with an address of its own, which leads to
-pods that are leaving where no other is ready. The canary helps stable out only when stable has no healthy host left.
+A revision's last resort is a Service with an address of its own, which leads to pods that are leaving where no other is
+ready. The canary helps stable out only when stable has no healthy host left.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from redstart.routing.plan import TrafficPlan
+from redstart.routing.plan import Arm, TrafficPlan
 
 Object = dict[str, Any]
 
@@ -48,9 +49,8 @@ _SERVER_ERRORS_BUT_OVERLOAD = (500, 501, 502, 504)
 # Below the 5 s after which common servers (uvicorn, Node) close an idle connection: of the two ends, only Envoy
 # can do so without a request on its way.
 _UPSTREAM_IDLE = "4s"
-# A pod that cuts or refuses connections is left alone until its next health check, at most half of the hosts at a
-# time: of two stable pods one that crashed failed 37 requests at 200/s until two health checks had failed, because
-# previous_hosts tells the same pod at two priorities apart. Answers, also 5xx, have no part in it.
+# A pod that cuts or refuses connections is left alone for a second, at most half of the hosts at a time, so that not
+# each request needs two tries until health checks have failed. Answers, also 5xx, have no part in it.
 _EJECT_UNREACHABLE: Object = {
     "split_external_local_origin_errors": True,
     "consecutive_local_origin_failure": 1,
@@ -218,9 +218,8 @@ def _buffer_filter() -> Object:
 
 
 def _router_filter() -> Object:
-    return _typed(
-        "envoy.filters.http.router", "extensions.filters.http.router.v3.Router", suppress_envoy_headers=True
-    )
+    # Also tells pods what is left of the time limit (x-envoy-expected-rq-timeout-ms): they begin nothing in vain.
+    return _typed("envoy.filters.http.router", "extensions.filters.http.router.v3.Router")
 
 
 def _stats_host() -> Object:
@@ -238,12 +237,18 @@ def _stats_host() -> Object:
 def _rds(plan: TrafficPlan) -> Object:
     # Not weighted_clusters: its arms would share one retry policy, and in a retry policy of the cluster's own
     # Envoy 1.40 ignores per_try_timeout.
-    routes = [_route(plan, plan.stable.as_stable, {"prefix": "/"}, _stable_retries(plan))]
+    routes = [_route(plan, plan.stable.tries, {"prefix": "/"}, _stable_retries(plan))]
     if plan.canary is not None and plan.weight:
         drawn = {"default_value": {"numerator": plan.weight, "denominator": "HUNDRED"}}
         match = {"prefix": "/", "runtime_fraction": drawn}
         routes.insert(0, _route(plan, plan.canary.as_canary, match, _canary_retries(plan)))
-    host = {"name": "all", "domains": ["*"], "include_request_attempt_count": True, "routes": routes}
+    host = {
+        "name": "all",
+        "domains": ["*"],
+        "include_request_attempt_count": True,
+        "response_headers_to_remove": ["x-envoy-upstream-service-time"],
+        "routes": routes,
+    }
     resource = {
         "@type": _TYPE + "config.route.v3.RouteConfiguration",
         "name": "service",
@@ -278,16 +283,24 @@ def _cds(plan: TrafficPlan) -> Object:
     A cluster that is changed is built anew, and requests that arrive in that moment can find no host in it. So a
     cluster that takes requests never changes: a canary's come beside stable's and warm up without any."""
     arms = [plan.stable, *([plan.canary] if plan.canary else [])]
-    clusters = [
-        _cluster(plan, arm.as_stable, [arm.host, arm.host, arm.host, arm.last_resort, plan.beside])
-        for arm in arms
-    ]
+    clusters = []
+    for arm in arms:
+        again = _cluster(plan, arm.again, [arm.host, arm.last_resort, plan.beside])
+        clusters += [_cluster(plan, arm.as_stable, [arm.host]), again, _tries(arm)]
     if plan.canary is not None:
         for arm, other in ((plan.canary, plan.stable), (plan.stable, plan.canary)):
             hosts = [arm.host, other.host, other.host, other.last_resort]
             clusters.append(_cluster(plan, arm.as_canary, hosts))
     return {"version_info": version(plan.number), "resources": clusters}
 
+
+_NEXT_PRIORITY: Object = {
+    "retry_priority": _typed(
+        "envoy.retry_priorities.previous_priorities",
+        "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+        update_frequency=1,
+    )
+}
 
 # A request that never reached a server is sent again whatever the plan says: nothing can happen twice.
 _UNSENT = "connect-failure,refused-stream"
@@ -301,12 +314,13 @@ def _stable_retries(plan: TrafficPlan) -> Object:
 
 def _canary_retries(plan: TrafficPlan) -> Object:
     if not plan.retry_on_stable:
-        return _retries(_UNSENT)
+        return _retries(_UNSENT, **_NEXT_PRIORITY)
     return _retries(
         f"5xx,retriable-status-codes,reset,{_UNSENT}",
         codes=REFUSALS,
         # A canary that hangs leaves stable the other half.
         per_try_timeout=_seconds(plan.timeout_seconds / 2),
+        **_NEXT_PRIORITY,
     )
 
 
@@ -318,17 +332,43 @@ def _retries(retry_on: str, *, codes: tuple[int, ...] = (), **more: Any) -> Obje
         **more,
         "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.01s"},
         "host_selection_retry_max_attempts": 5,
-        "retry_priority": _typed(
-            "envoy.retry_priorities.previous_priorities",
-            "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
-            update_frequency=1,
-        ),
         "retry_host_predicate": [
             _typed(
                 "envoy.retry_host_predicates.previous_hosts",
                 "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
             )
         ],
+    }
+
+
+def _circuit_breakers() -> Object:
+    return {
+        "thresholds": [
+            {
+                "max_connections": _UNLIMITED,
+                "max_pending_requests": _UNLIMITED,
+                "max_requests": _UNLIMITED,
+                "max_retries": _UNLIMITED,
+            }
+        ]
+    }
+
+
+def _tries(arm: Arm) -> Object:
+    """Leads the first try to one cluster, which so counts nothing else, and others to a second one of the same pods,
+    where previous_hosts knows them from try to try. Where the first has no healthy host, the second is asked at once.
+    """
+    return {
+        "@type": _TYPE + "config.cluster.v3.Cluster",
+        "name": arm.tries,
+        "connect_timeout": "0.5s",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "cluster_type": _typed(
+            "envoy.clusters.composite",
+            "extensions.clusters.composite.v3.ClusterConfig",
+            clusters=[{"name": name} for name in (arm.as_stable, *[arm.again] * _NUM_RETRIES)],
+        ),
+        "circuit_breakers": _circuit_breakers(),
     }
 
 
@@ -384,16 +424,7 @@ def _cluster(plan: TrafficPlan, name: str, priorities: list[str]) -> Object:
                 "http_health_check": {"path": READY_PATH},
             }
         ],
-        "circuit_breakers": {
-            "thresholds": [
-                {
-                    "max_connections": _UNLIMITED,
-                    "max_pending_requests": _UNLIMITED,
-                    "max_requests": _UNLIMITED,
-                    "max_retries": _UNLIMITED,
-                }
-            ]
-        },
+        "circuit_breakers": _circuit_breakers(),
         "typed_extension_protocol_options": {
             "envoy." + http: {
                 "@type": _TYPE + http,
@@ -403,4 +434,4 @@ def _cluster(plan: TrafficPlan, name: str, priorities: list[str]) -> Object:
         },
     }
     # Never for the canary's: each of its failures has to be seen and counted, not avoided.
-    return cluster | ({"outlier_detection": _EJECT_UNREACHABLE} if name.startswith("stable-") else {})
+    return cluster | ({} if name.startswith("canary-") else {"outlier_detection": _EJECT_UNREACHABLE})

@@ -25,6 +25,16 @@ class Arm:
         return f"stable-{self.revision}"
 
     @property
+    def again(self) -> str:
+        """The Envoy cluster of the same pods that takes what as_stable has failed to answer."""
+        return f"again-{self.revision}"
+
+    @property
+    def tries(self) -> str:
+        """The Envoy cluster that leads each try of a request to stable to the one or the other."""
+        return f"tries-{self.revision}"
+
+    @property
     def as_canary(self) -> str:
         """The Envoy cluster that takes its requests while it is the canary."""
         return f"canary-{self.revision}"

@@ -121,7 +121,7 @@ class Router:
             revision = _revision(cluster["name"])
             hosts = [
                 self._host(revision, address, endpoint["priority"], cluster["name"].startswith("stable-"))
-                for endpoint in cluster["load_assignment"]["endpoints"]
+                for endpoint in cluster.get("load_assignment", {}).get("endpoints", [])
                 for address in self.hosts(_named(endpoint))
             ]
             # As Envoy writes protobuf: what is empty is left out.

@@ -211,15 +211,30 @@ async def test_a_canary_without_pods_holds_nothing_up_and_takes_its_share_once_i
         assert seen.failed == 0
 
 
-async def test_of_two_stable_pods_one_crashes_and_at_most_one_request_fails(world: World) -> None:
+@pytest.mark.parametrize(
+    "rollout", [pytest.param(False, id="alone"), pytest.param(True, id="beside a canary")]
+)
+async def test_of_two_stable_pods_one_is_killed_again_and_again_and_no_request_fails(
+    world: World, rollout: bool
+) -> None:
     await world.pod(world.old)
     dying = await world.pod(world.old)
-    async with world.router(world.plan(1)) as router:
-        loaded = asyncio.create_task(send(router.url, 800))
-        await until(lambda: len(dying.received) > 50, "both pods take requests")
-        await dying.stop()
-        # The first request may meet the dead pod at all three priorities before it is ejected there.
-        assert (await loaded).failed <= 1
+    await world.pod(world.new)
+    more = {"canary": world.new, "weight": 20} if rollout else {}
+    async with world.router(world.plan(1, **more)) as router:
+        tally, _ = await look(router, Tally())
+        for _ in range(5):
+            before = len(dying.received)
+            loaded = asyncio.create_task(send(router.url, 500, per_second=250))
+            await until(lambda before=before: len(dying.received) > before + 20, "both pods take requests")
+            await dying.stop()
+            seen = await loaded
+            assert seen.failed == 0, (seen.answers, seen.broken)
+            await dying.start(world.port)
+        _, counts = await look(router, tally)
+    first = [pod.first_attempts() for pod in world.pods]
+    # A connection that was refused is an attempt, too, which no pod has seen.
+    assert sum(first) <= sum(count.requests for count in counts.values()) <= 2500
 
 
 async def test_the_canary_helps_out_when_stable_has_no_healthy_host_left(world: World) -> None:
@@ -279,6 +294,8 @@ async def test_pods_are_told_the_attempt_and_clients_cannot_forge_it_or_steer_th
         }
         for pod in (new, old)
     ]
+    # Each try has half of the ten seconds.
+    assert [told.pop("x-envoy-expected-rq-timeout-ms") for told in ours] == ["5000", "5000"]
     assert ours == [
         {"x-redstart-route": "weighted", "x-envoy-attempt-count": attempt, "x-user-id": "42"}
         for attempt in ("1", "2")

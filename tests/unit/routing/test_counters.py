@@ -70,12 +70,12 @@ def test_a_cluster_whose_name_has_no_address_yet_is_empty() -> None:
 @pytest.mark.parametrize(
     ("cluster", "hosts", "answers"),
     [
-        pytest.param("stable-new", [host("10.0.0.1")], True, id="a healthy pod"),
-        pytest.param("stable-new", [host("10.0.0.1", priority=3)], True, id="its last resort"),
+        pytest.param("again-new", [host("10.0.0.1")], True, id="a healthy pod"),
+        pytest.param("again-new", [host("10.0.0.1", priority=1)], True, id="its last resort"),
         pytest.param(
-            "stable-new", [host("10.0.0.1", failed_active_health_check=True)], False, id="a sick pod"
+            "again-new", [host("10.0.0.1", failed_active_health_check=True)], False, id="a sick pod"
         ),
-        pytest.param("stable-new", [], False, id="no pod"),
+        pytest.param("again-new", [], False, id="no pod"),
         pytest.param("canary-new", [host("10.0.0.1")], False, id="a pod that only a canary's requests reach"),
     ],
 )

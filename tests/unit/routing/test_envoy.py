@@ -51,13 +51,16 @@ def test_a_change_of_weight_changes_only_routes_and_version() -> None:
 def test_a_canary_without_weight_has_a_cluster_that_warms_and_no_route() -> None:
     plan = make_canary_plan(weight=0)
     assert NEW.as_canary in clusters(plan)
-    assert [route["route"]["cluster"] for route in routes(plan)] == [OLD.as_stable]
+    assert [route["route"]["cluster"] for route in routes(plan)] == [OLD.tries]
 
 
 def test_a_request_that_fails_on_the_canary_goes_to_stable_and_one_of_stables_stays_there() -> None:
     found = clusters(make_canary_plan())
     beside = "model-beside.default.svc.cluster.local."
-    assert priorities(found[OLD.as_stable]) == [*[OLD.host] * 3, OLD.last_resort, beside]
+    tries = found[OLD.tries]["cluster_type"]["typed_config"]["clusters"]
+    assert [each["name"] for each in tries] == [OLD.as_stable, OLD.again, OLD.again]
+    assert priorities(found[OLD.as_stable]) == [OLD.host]
+    assert priorities(found[OLD.again]) == [OLD.host, OLD.last_resort, beside]
     assert priorities(found[NEW.as_canary]) == [NEW.host, *[OLD.host] * 2, OLD.last_resort]
 
 
@@ -65,9 +68,11 @@ def test_no_cluster_that_takes_requests_changes_in_a_whole_rollout() -> None:
     alone, beside = clusters(make_plan()), clusters(make_canary_plan())
     swapped = clusters(make_plan(13, stable=NEW, canary=OLD))
     after = clusters(make_plan(14, stable=NEW))
-    assert alone[OLD.as_stable] == beside[OLD.as_stable]
+    for name in (OLD.as_stable, OLD.again, OLD.tries):
+        assert alone[name] == beside[name]
     assert beside == swapped
-    assert swapped[NEW.as_stable] == after[NEW.as_stable]
+    for name in (NEW.as_stable, NEW.again, NEW.tries):
+        assert swapped[name] == after[name]
 
 
 @pytest.mark.parametrize("timeout", [0.05, 1.0, 10.0, 3600.0])
@@ -80,6 +85,6 @@ def test_a_canary_that_hangs_leaves_stable_half_of_the_timeout(timeout: float) -
 
 def test_a_canary_without_retries_has_the_whole_timeout() -> None:
     canary, stable = (route["route"] for route in routes(make_canary_plan(retry_on_stable=False)))
-    assert canary["retry_policy"] == stable["retry_policy"]
+    assert canary["retry_policy"]["retry_on"] == stable["retry_policy"]["retry_on"]
     assert canary["retry_policy"]["retry_on"] == "connect-failure,refused-stream"
     assert "per_try_timeout" not in canary["retry_policy"]
