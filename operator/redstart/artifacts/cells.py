@@ -37,12 +37,19 @@ LARGEST_WHOLE = 2.0**63
 _SIGN = r"(?P<sign>[+\-−]?)"
 _GROUPS = {".": ",", ",": "."}
 _INFINITE = re.compile(_SIGN + r"(?:inf|infinity|∞)", re.IGNORECASE)
-_WHOLE = re.compile(r"(?P<whole>[+-]?[0-9]+)\.0+")
-_CODE = re.compile(r"[+-]?0[0-9]+")
+WHOLE = re.compile(r"(?P<whole>[+-]?[0-9]+)\.0+")
+CODE = re.compile(r"[+-]?0[0-9]+")
 
 
 class CellError(ValueError):
     """A cell that a column cannot hold; the text ends a sentence that begins with what was expected."""
+
+
+class InfiniteError(CellError):
+    """An infinite number, or one that no float is as large as."""
+
+    def __init__(self) -> None:
+        super().__init__("an infinite number")
 
 
 def _pattern(decimal: Decimal) -> re.Pattern[str]:
@@ -72,7 +79,7 @@ def number(text: str, decimal: Decimal = ".") -> float | None:
         decimal: What stands before a fraction, as the file's format says.
 
     Raises:
-        CellError: it is no number, or an infinite one.
+        CellError: it is no number. InfiniteError: it is an infinite one.
     """
     text = text.strip(BLANKS)
     found = _NUMBERS[decimal].fullmatch(text)
@@ -81,33 +88,21 @@ def number(text: str, decimal: Decimal = ".") -> float | None:
         sign = "-" if found["sign"] in ("-", "−") else ""
         value = float(f"{sign}{whole or 0}.{found['fraction'] or 0}{found['exponent'] or ''}")
         if abs(value) == float("inf"):
-            raise CellError("an infinite number")
+            raise InfiniteError
         return value
     small = text.lower()
     if small in MISSING:
         return None
     if small in BOOLEANS:
         return float(BOOLEANS[small])
-    raise CellError("an infinite number" if _INFINITE.fullmatch(text) else f"the text {shortened(text)!r}")
-
-
-def is_infinite(text: str, decimal: Decimal = ".") -> bool:
-    """Whether the text is an infinite number, in words or because no float is as large."""
-    try:
-        number(text, decimal)
-    except CellError as error:
-        return str(error) == "an infinite number"
-    return False
+    if _INFINITE.fullmatch(text):
+        raise InfiniteError
+    raise CellError(f"the text {shortened(text)!r}")
 
 
 def boolean(text: str) -> bool | None:
     """True or False where the text says so, in letters of any size."""
     return BOOLEANS.get(text.strip(BLANKS).lower())
-
-
-def is_code(text: str) -> bool:
-    """Whether digits begin with zeros that a number would lose, as those of a postal code do."""
-    return _CODE.fullmatch(text.strip(BLANKS)) is not None
 
 
 def category(value: str | float | bool | None, known: Container[str] = ()) -> str:
@@ -148,7 +143,7 @@ def _text(text: str, known: Container[str]) -> str:
         return ""
     if small in BOOLEANS:
         return small
-    if (found := _WHOLE.fullmatch(text)) is not None:
+    if (found := WHOLE.fullmatch(text)) is not None:
         whole = found["whole"]
         return whole.lstrip("+-") if not whole.strip("+-0") else whole
     return text

@@ -6,10 +6,12 @@ nothing that the manifest does not name.
 
 How a row of JSON becomes an answer
 -----------------------------------
-1. For each `Input`, in order, take the row's value. `Number`: a JSON number, or true/false as 1/0; missing
-   or null is NaN. `Category`: a JSON string, or an integer as its decimal text, or true/false as "true" and
-   "false"; missing or null is "". A missing value of an input that is not `nullable` is refused (422), and so
-   is a value outside `values` where the input is `closed`. A field that is no input is refused too.
+1. For each `Input`, in order, take the row's value and read it by the rules of `redstart.artifacts.cells`.
+   `Number`: a JSON number, true/false as 1/0, or text that holds a number; missing is NaN. `Category`: text that is
+   among `values` as it is, else without blanks around it and without a fraction of zeros; a whole number as its
+   decimal text, true/false as "true" and "false"; missing is "". Missing are null, a field left out, and the words
+   of `cells.MISSING` that are not among `values`. A missing value of an input that is not `nullable` is refused
+   (422), and so is a value outside `values` where the input is `closed`.
 2. For each `Tensor`, build one array of shape [rows, len(tensor.features)], columns in the order of
    `tensor.features`: float32, float64 or object (str) as `tensor.type` says. Artifacts of our trainer have at
    most two, `numbers` and `categories`, so that one row costs one or two small arrays whatever the number of
@@ -65,8 +67,8 @@ class File(msgspec.Struct, frozen=True):
 class Input(msgspec.Struct, frozen=True, rename="camel"):
     """One named value of a raw row, as a client sends it.
 
-    `values` are the categories seen in training, without "" (missing); None for numbers. `closed` refuses
-    others.
+    `values` are the categories seen in training, without "" (missing), and those words that were declared to be
+    values and would else be read as something else; None for numbers. `closed` refuses others.
     """
 
     name: str

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from redstart.artifacts import cells
+from redstart.artifacts.cells import CellError
 from redstart.artifacts.manifest import Answer, Input, Label, Manifest, Tensor
 
 if TYPE_CHECKING:
@@ -200,6 +202,13 @@ def _missing(feature: Input, index: int) -> float | str:
 
 
 def _number(feature: Input, value: object, index: int, kind: str) -> float:
+    if isinstance(value, str):
+        try:
+            value = cells.number(value)
+        except CellError as error:
+            raise RowError(index, feature.name, f"must be a number, not {error}") from None
+        if value is None:
+            return float(_missing(feature, index))
     if not isinstance(value, int | float):
         raise RowError(index, feature.name, f"must be a number, not {type(value).__name__}")
     try:
@@ -212,18 +221,18 @@ def _number(feature: Input, value: object, index: int, kind: str) -> float:
 
 
 def _category(feature: Input, value: object, index: int) -> str:
-    if isinstance(value, bool):
-        value = "true" if value else "false"
-    elif isinstance(value, int):
-        value = str(value)
-    if not isinstance(value, str):
+    if not isinstance(value, str | int | float):
         raise RowError(index, feature.name, f"must be a string, not {type(value).__name__}")
-    if value == "":
+    try:
+        text = cells.category(value, feature.values or ())
+    except CellError as error:
+        raise RowError(index, feature.name, f"must be a string, not {error}") from None
+    if text == "":
         return str(_missing(feature, index))
-    if feature.closed and feature.values is not None and value not in feature.values:
+    if feature.closed and feature.values is not None and text not in feature.values:
         known = ", ".join(feature.values[:20])
-        raise RowError(index, feature.name, f"{value!r} was not among the training values: {known}")
-    return value
+        raise RowError(index, feature.name, f"{text!r} was not among the training values: {known}")
+    return text
 
 
 def typed(manifest: Manifest, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from redstart.artifacts import cells
+from redstart.artifacts.cells import BLANKS, CellError
 from redstart.cli.errors import CliError
 
 Row = dict[str, Any]
@@ -40,7 +42,7 @@ def read(file: Path | None, properties: Mapping[str, Any] | None) -> list[Row]:
     """Rows of a .json, .jsonl or .csv file, or of standard input, where the first character tells JSON.
 
     `properties` are the model's inputs as its OpenAPI document describes them: cells of a CSV file take their types
-    from it. Without it, a cell that reads as a number is one.
+    from it. Without it they are sent as text, which the server reads by the same rules.
 
     Raises:
         CliError: it cannot be read, or holds no rows.
@@ -87,14 +89,15 @@ def _from_csv(text: str, properties: Mapping[str, Any] | None) -> list[Row]:
 
 
 def _cell(text: str | None, described: Mapping[str, Any] | None) -> Any:
-    """A cell's value; an empty one is missing. What is no number is left for the server to refuse by name."""
-    if text is None or text.strip() == "":
+    """A cell's value. A category's text is left to the server, which knows the values; and so is what is no number, to
+    be refused by name."""
+    if text is None or not text.strip(BLANKS):
         return None
-    if described is not None and "string" in described["type"]:
+    if described is None or "string" in described["type"]:
         return text
     try:
-        return _number(text)
-    except ValueError:
+        return cells.number(text)
+    except CellError:
         return text
 
 

@@ -25,18 +25,17 @@ from redstart.server.rows import (
     check_count,
     expected,
     not_json,
+    number,
     path_of,
     value_type,
 )
 
-_NUMBERS = {
-    "BOOL",
-    "FP16",
-    "FP32",
-    "FP64",
+_DATATYPES = {
+    *("BOOL", "BYTES", "FP16", "FP32", "FP64"),
     *(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64)),
 }
-_CATEGORIES = {"BYTES", "BOOL", *(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))}
+"""What a tensor may hold: text may be a number, and whole numbers and booleans may be categories."""
+
 _PLATFORMS = {"ONNX": "onnxruntime_onnx", "Skops": "sklearn_skops", "Joblib": "sklearn_joblib"}
 
 _MAX_RANK = 8
@@ -121,7 +120,10 @@ class OpenInference:
         self._numbers_only = all(feature.type == "Number" for feature in manifest.inputs)
         self._outputs = [output.name for output in manifest.outputs]
         self._hints = hints
-        self._types = {feature.name: list[value_type(feature)] for feature in manifest.inputs}  # type: ignore[misc]
+        self._types = {
+            feature.name: list[value_type(feature, texts=True)]  # type: ignore[misc]
+            for feature in manifest.inputs
+        }
         self._arrays = ArrayBuilder(manifest)
         self._decoder = msgspec.json.Decoder(InferRequest)
         self._prediction_type = _label_type(manifest)
@@ -238,8 +240,8 @@ class OpenInference:
 
     def _by_position(self, tensor: RequestInput, tail: memoryview) -> tuple[dict[str, list[Any]], int]:
         features = self._manifest.inputs
-        if tensor.datatype not in _NUMBERS:
-            raise _wrong_datatype(tensor, _NUMBERS)
+        if tensor.datatype not in _DATATYPES:
+            raise _wrong_datatype(tensor)
         _check_rows(tensor.shape[0], tensor)
         data, used = _values(tensor, tail)
         width = len(features)
@@ -262,9 +264,8 @@ class OpenInference:
                 f"send one tensor for each{by_position}",
                 field=name,
             )
-        allowed = _NUMBERS if feature.type == "Number" else _CATEGORIES
-        if tensor.datatype not in allowed:
-            raise _wrong_datatype(tensor, allowed)
+        if tensor.datatype not in _DATATYPES:
+            raise _wrong_datatype(tensor)
         rows = tensor.shape[0] if tensor.shape else 0
         if any(size < 0 for size in tensor.shape) or math.prod(tensor.shape) != rows or not tensor.shape:
             raise InputError(
@@ -288,7 +289,12 @@ class OpenInference:
                 row=row,
                 field=feature.name,
             ) from None
-        return checked
+        if feature.type == "Category" or str not in set(map(type, checked)):
+            return checked
+        return [
+            number(value, feature, "inputs", row) if type(value) is str else value
+            for row, value in enumerate(checked)
+        ]
 
     @staticmethod
     def _count(columns: dict[str, list[Any]]) -> int:
@@ -303,11 +309,11 @@ class OpenInference:
         return count
 
 
-def _wrong_datatype(tensor: RequestInput, allowed: set[str]) -> InputError:
+def _wrong_datatype(tensor: RequestInput) -> InputError:
     name, found = brief(tensor.name), brief(tensor.datatype)
     return InputError(
         422,
-        f"inputs: {name} has datatype {found}; expected {', '.join(sorted(allowed))}",
+        f"inputs: {name} has datatype {found}; expected {', '.join(sorted(_DATATYPES))}",
         field=tensor.name,
     )
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from redstart.artifacts import cells
+from redstart.artifacts.cells import CellError
 from redstart.artifacts.manifest import Input, Manifest
 from redstart.server.hints import Hints
 from redstart.server.ignored import IgnoredInputs
@@ -27,12 +29,14 @@ MAX_ROWS = 1000
 
 # What fits no float32 would reach the model as infinity.
 _LARGEST = float(np.finfo(np.float32).max)
+_TOO_LARGE = f"the number is too large; at most {_LARGEST:.3g} either side of 0 is expected"
 _NUMBER = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 _DTYPES: dict[str, Any] = {"float": np.float32, "double": np.float64, "string": object}
 _ABSENT = msgspec.Raw()
 _KINDS = ("rows", "instances", "features")
 _PLACE = re.compile(r"\.(rows|instances|features)(.*)`", re.DOTALL)
 _FOUND = re.compile(r"got `(\w{1,20})`")
+_TEXT = "got `str`"
 _LONGEST = 200
 """Characters of what a client sent that an error repeats."""
 
@@ -71,9 +75,12 @@ def expected(feature: Input) -> str:
     return f"{kind} or null" if feature.nullable else kind
 
 
-def value_type(feature: Input) -> Any:
-    """The type that msgspec checks a value of this input against."""
-    base = _NUMBER | bool if feature.type == "Number" else str | int | bool
+def value_type(feature: Input, *, texts: bool = False) -> Any:
+    """The type that msgspec checks a value of this input against; with `texts` a number may be text, which `number`
+    reads."""
+    base: Any = str | int | float | bool
+    if feature.type == "Number":
+        base = _NUMBER | bool | str if texts else _NUMBER | bool
     return base | None if feature.nullable else base
 
 
@@ -95,6 +102,9 @@ class RowDecoder:
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             _request_type(manifest.inputs, self._ignored.names)
         )
+        self._text_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+            _request_type(manifest.inputs, self._ignored.names, texts=True)
+        )
         self._v1 = msgspec.json.Decoder(_V1Request)
         self._astuple = msgspec.structs.astuple
         self._arrays = ArrayBuilder(manifest)
@@ -106,7 +116,7 @@ class RowDecoder:
             InputError: 400 when it is no JSON of this shape, 422 when a value is not one the model takes.
         """
         try:
-            request = self._decoder.decode(body)
+            request, texts = self._parsed(body)
         except msgspec.ValidationError as error:
             raise self._explain(str(error), body) from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -127,7 +137,24 @@ class RowDecoder:
         counted: dict[str, int] = {}
         if kind == "rows" and self._ignored.names:
             values, counted = self._without_ignored(values)
+        if texts:
+            values = [self._numbers(row, kind, index) for index, row in enumerate(values)]
         return Rows(self._arrays.build(values, kind), single, counted)
+
+    def _parsed(self, body: bytes) -> tuple[Any, bool]:
+        """The request, and whether numbers in it may be text. Most bodies hold none, and are parsed once."""
+        try:
+            return self._decoder.decode(body), False
+        except msgspec.ValidationError as error:
+            if _TEXT not in str(error):
+                raise
+        return self._text_decoder.decode(body), True
+
+    def _numbers(self, row: tuple[Any, ...], kind: str, index: int) -> tuple[Any, ...]:
+        return tuple(
+            number(value, feature, kind, index) if feature.type == "Number" and type(value) is str else value
+            for value, feature in zip(row, self._inputs, strict=True)
+        )
 
     def _without_ignored(
         self, rows: Sequence[tuple[Any, ...]]
@@ -241,7 +268,7 @@ def _place(kind: str, rest: str) -> tuple[int | None, str]:
 def _mismatch(place: str, feature: Input, what: str) -> str:
     found = _FOUND.search(what)
     if found is None:
-        return f"{place}: the number is too large; at most {_LARGEST:.3g} either side of 0 is expected"
+        return f"{place}: {_TOO_LARGE}"
     if found.group(1) == "null":
         return f"{place}: is required; expected {expected(feature)}, got null"
     return f"{place}: expected {expected(feature)}, got {found.group(1)}"
@@ -265,10 +292,12 @@ def check_count(rows: int) -> None:
         raise InputError(422, f"{rows} rows in one request; send at most {MAX_ROWS}")
 
 
-def _request_type(inputs: Sequence[Input], ignored: Sequence[str]) -> type[msgspec.Struct]:
+def _request_type(
+    inputs: Sequence[Input], ignored: Sequence[str], *, texts: bool = False
+) -> type[msgspec.Struct]:
     names = [f"f{index}" for index in range(len(inputs))]
     others = [f"ignored{index}" for index in range(len(ignored))]
-    types = [value_type(feature) for feature in inputs]
+    types = [value_type(feature, texts=texts) for feature in inputs]
     # A nullable input may be left out; each row in `instances` has all values, as nothing else says which is which.
     row = msgspec.defstruct(
         "Row",
@@ -296,11 +325,11 @@ def _request_type(inputs: Sequence[Input], ignored: Sequence[str]) -> type[msgsp
 
 
 class Known:
-    """A category input with the values that it takes, None when it takes any: looked up, not searched, for each row."""
+    """A category input with the values that it knows: looked up, not searched, for each row."""
 
     def __init__(self, feature: Input) -> None:
         self.feature = feature
-        self.values = frozenset(feature.values or ()) if feature.closed else None
+        self.values = frozenset(feature.values or ())
 
 
 class ArrayBuilder:
@@ -333,7 +362,9 @@ class ArrayBuilder:
         array = np.empty((len(rows), len(features)), dtype=object)
         for index, row in enumerate(rows):
             for column, (value, feature) in enumerate(zip(row, features, strict=True)):
-                array[index, column] = category(value, feature, kind, index)
+                # Most cells are values that training saw, and are taken as they are.
+                taken = value in feature.values
+                array[index, column] = value if taken else category(value, feature, kind, index)
         return array
 
 
@@ -345,31 +376,42 @@ def _picker(columns: list[int], width: int) -> Callable[[tuple[Any, ...]], Seque
     return itemgetter(*columns)
 
 
-def category(value: str | int | bool | None, known: Known, kind: str, row: int) -> str:
+def number(text: str, feature: Input, kind: str, row: int) -> float | None:
+    """The number that text holds, None where it is missing.
+
+    Raises:
+        InputError: 422 where it holds none, a missing one that is required, or one that is too large.
+    """
+    try:
+        value = cells.number(text)
+    except CellError as error:
+        raise _refused(f"expected {expected(feature)}, got {error}", feature, kind, row) from None
+    if value is None and not feature.nullable:
+        raise _refused(f"is required; expected {expected(feature)}, got {text[:100]!r}", feature, kind, row)
+    if value is not None and abs(value) > _LARGEST:
+        raise _refused(_TOO_LARGE, feature, kind, row)
+    return value
+
+
+def category(value: str | float | bool | None, known: Known, kind: str, row: int) -> str:
     """The text of a category as the model knows it; "" is missing.
 
     Raises:
-        InputError: 422 for a missing value that is required, and for one that a closed input does not know.
+        InputError: 422 for a missing value that is required, for one that a closed input does not know, and for a
+            number that is not whole.
     """
     feature = known.feature
-    text: str
-    match value:
-        case str():
-            text = value
-        case None:
-            text = ""
-        case bool():
-            text = "true" if value else "false"
-        case _:
-            text = str(value)
+    try:
+        text = cells.category(value, known.values)
+    except CellError as error:
+        raise _refused(f"expected {expected(feature)}, got {error}", feature, kind, row) from None
     if text == "":
         if feature.nullable:
             return text
-    elif known.values is None or text in known.values:
+    elif not feature.closed or text in known.values:
         return text
-    raise InputError(
-        422,
-        f"{path_of(kind, row, feature.name)}: expected {expected(feature)}, got {text[:100]!r}",
-        row=row,
-        field=feature.name,
-    )
+    raise _refused(f"expected {expected(feature)}, got {text[:100]!r}", feature, kind, row)
+
+
+def _refused(message: str, feature: Input, kind: str, row: int) -> InputError:
+    return InputError(422, f"{path_of(kind, row, feature.name)}: {message}", row=row, field=feature.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,8 +11,11 @@ import numpy as np
 import polars as pl
 
 from redstart.api.v1alpha1.training_job import TrainingJobSpec
-from redstart.artifacts.manifest import Label
+from redstart.artifacts import cells
+from redstart.artifacts.cells import CellError, Decimal
 from redstart.trainer.errors import TrainingError
+from redstart.trainer.findings import examples, quoted
+from redstart.trainer.text_columns import CellCounts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 1000
 """Distinct values of one column: each becomes a column of the encoded matrix."""
 
-_MAX_CLASSES = 1000
+_MOSTLY = 0.9
+_DECIMALS: dict[Decimal, str] = {",": "decimal comma", ".": "decimal point"}
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
@@ -68,10 +72,16 @@ class Roles:
         return [feature.name for feature in self.features if feature.type == "Category"]
 
 
-def assign_roles(rows: pl.DataFrame, spec: TrainingJobSpec, order: Sequence[str] = ()) -> Roles:
+def assign_roles(
+    rows: pl.DataFrame,
+    spec: TrainingJobSpec,
+    order: Sequence[str] = (),
+    counts: Mapping[str, CellCounts] | None = None,
+) -> Roles:
     """Decide what each column is for.
 
     Args:
+        counts: What became of the cells of columns of text.
         order: Inputs of the version before. Clients that send lists rely on their order, so it is kept; what is new
             comes after them, in the order of the columns.
 
@@ -110,6 +120,10 @@ def assign_roles(rows: pl.DataFrame, spec: TrainingJobSpec, order: Sequence[str]
     place = {name: number for number, name in enumerate(order)}
     names.sort(key=lambda name: place.get(name, len(place)))
     expected = spec.data.expect.columns if spec.data.expect else {}
+    for name in names:
+        declared = expected.get(name)
+        if declared is None or (declared.type is None and not declared.values):
+            _check_readable(name, (counts or {}).get(name))
     features = tuple(
         Feature(name, _feature_type(rows[name], expected[name].type if name in expected else None))
         for name in names
@@ -118,9 +132,43 @@ def assign_roles(rows: pl.DataFrame, spec: TrainingJobSpec, order: Sequence[str]
         require("prepare.dataset.forwardFill.columns", dataset.forward_fill.columns, names)
         group_by = dataset.forward_fill.group_by
         require("prepare.dataset.forwardFill.groupBy", [group_by] if group_by else [], known)
-    require("prepare.dataset.dropMissing", dataset.drop_missing or [], names)
+    require("prepare.dataset.dropMissing", dataset.drop_missing or [], [*names, data.target])
     require("prepare.model.impute", list(spec.prepare.model.impute), names)
     return Roles(features, data.target, data.time, spec.split.group, tuple(data.sensitive))
+
+
+def _check_readable(name: str, counts: CellCounts | None) -> None:
+    if counts is not None and (reason := why_unreadable(name, counts)):
+        raise TrainingError("ColumnUnusable", f"column {reason}")
+
+
+def why_unreadable(name: str, counts: CellCounts) -> str | None:
+    """Why text is rather a column of numbers in which some cells could not be read than one of categories: nine in ten
+    cells are numbers, or all would be with another decimal sign. None where it is text."""
+    others = counts.others.total()
+    count = counts.numbers + others
+    told = f"such as {quoted(examples(counts.others))}"
+    if not others:
+        return None
+    for decimal, sign in _DECIMALS.items():
+        if all(_reads(text, decimal) for text in counts.others):
+            return (
+                f"{name} has a {sign} in {others:,} of {count:,} cells, {told}, which the file's format has not; say "
+                f"decimal: '{decimal}' in the format of the source, or data.expect.columns.{name}.type: Category"
+            )
+    if counts.numbers < _MOSTLY * count:
+        return None
+    return (
+        f"{name} holds numbers, but for {others:,} of {count:,} cells, {told}; clean these, or say "
+        f"data.expect.columns.{name}.type: Category if the column holds categories"
+    )
+
+
+def _reads(text: str, decimal: Decimal) -> bool:
+    try:
+        return cells.number(text, decimal) is not None and cells.boolean(text) is None
+    except CellError:
+        return False
 
 
 def is_usable(kind: pl.DataType) -> bool:
@@ -149,13 +197,18 @@ def matrix(rows: pl.DataFrame, roles: Roles) -> list[NDArray[Any]]:
     "" where missing; one that would have no columns is left out."""
     tensors: list[NDArray[Any]] = []
     if roles.numbers:
-        tensors.append(np.column_stack([_numbers(rows[name]) for name in roles.numbers]))
+        tensors.append(np.column_stack([numbers_of(rows[name]) for name in roles.numbers]))
     if roles.categories:
         tensors.append(np.column_stack([texts(rows[name]) for name in roles.categories]))
     return tensors
 
 
-def _numbers(values: pl.Series) -> NDArray[np.float64]:
+def numbers_of(values: pl.Series) -> NDArray[np.float64]:
+    """A column of numbers, NaN where missing.
+
+    Raises:
+        TrainingError: ColumnUnusable, where one is infinite.
+    """
     numbers: NDArray[np.float64] = values.cast(pl.Float64).to_numpy().astype(np.float64)
     if np.isinf(numbers).any():
         raise TrainingError(
@@ -179,48 +232,3 @@ def as_text(values: pl.Series) -> pl.Series:
 def texts(values: pl.Series) -> NDArray[Any]:
     """A column as an array of str, "" where missing."""
     return as_text(values).fill_null("").to_numpy().astype(object)
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is predicted: `values` are class indices (classification) or numbers; `classes` keep their JSON type,
-    in the order in which scikit-learn sorts them."""
-
-    values: NDArray[Any]
-    classes: tuple[Label, ...]
-
-    def take(self, index: NDArray[np.int64]) -> NDArray[Any]:
-        return self.values[index]
-
-
-def read_target(values: pl.Series, task: str) -> Target:
-    """The target column, which has no missing value.
-
-    Raises:
-        TrainingError: TargetUnusable, naming the column.
-    """
-    name, kind = values.name, values.dtype
-    if task == "Regression":
-        if not kind.is_numeric():
-            raise TrainingError(
-                "TargetUnusable", f"data.target: {name} holds {kind}, Regression needs numbers"
-            )
-        numbers = _numbers(values)
-        if np.ptp(numbers) == 0:
-            raise TrainingError("TargetUnusable", f"data.target: every value of {name} is the same")
-        return Target(numbers, ())
-    if kind.is_temporal() or not is_usable(kind):
-        raise TrainingError("TargetUnusable", f"data.target: {name} holds {kind}, which is no class")
-    if kind.is_float() and bool((values % 1 != 0).any()):
-        raise TrainingError(
-            "TargetUnusable",
-            f"data.target: {name} holds fractions, which are no classes; use task: Regression",
-        )
-    classes, codes = np.unique(values.to_numpy(), return_inverse=True)
-    if not 2 <= len(classes) <= _MAX_CLASSES:
-        raise TrainingError(
-            "TargetUnusable",
-            f"data.target: {name} has {len(classes):,} distinct values; "
-            f"Classification needs 2 to {_MAX_CLASSES:,}",
-        )
-    return Target(codes.astype(np.int64), tuple(classes.tolist()))

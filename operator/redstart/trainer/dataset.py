@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from redstart.api.v1alpha1.training_job import ForwardFill, PrepareDataset
+from redstart.api.v1alpha1.training_job import ForwardFill
 from redstart.trainer.columns import Roles
 from redstart.trainer.splitting import seconds
 
@@ -13,15 +13,6 @@ from redstart.trainer.splitting import seconds
 def without_duplicates(rows: pl.DataFrame) -> pl.DataFrame:
     """The first of each set of rows that are equal in every column, in the order of the rows."""
     return rows.unique(keep="first", maintain_order=True)
-
-
-def without_missing(rows: pl.DataFrame, roles: Roles, dataset: PrepareDataset) -> pl.DataFrame:
-    """Only rows with a target, and with every column of dropMissing. Empty text counts as missing, as it does when
-    serving."""
-    needed = [roles.target, *(dataset.drop_missing or [])]
-    kept = rows.drop_nulls(needed)
-    empty = [pl.col(name) != "" for name in needed[1:] if kept.schema[name] == pl.String]
-    return kept.filter(empty) if empty else kept
 
 
 def in_order_of_time(rows: pl.DataFrame, roles: Roles) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from sklearn.metrics import (
 )
 
 from redstart.api.v1alpha1.training_job import Evaluation
+from redstart.artifacts import cells
 from redstart.artifacts.description import label_text
 from redstart.artifacts.manifest import Label
 from redstart.trainer.columns import did_you_mean
@@ -49,13 +50,15 @@ def positive_class(evaluation: Evaluation, classes: Sequence[Label]) -> int | No
     names = [label_text(label) for label in classes]
     if evaluation.positive_class is None:
         return 1 if len(classes) == 2 else None
-    if evaluation.positive_class not in names:
+    # Classes are written as the file has them (1.0, True), or as they are read (1, true).
+    wanted = cells.category(evaluation.positive_class, names)
+    if wanted not in names:
         hint = did_you_mean(evaluation.positive_class, names) or f"; there are {', '.join(names[:20])}"
         raise TrainingError(
             "PositiveClassUnknown",
             f"evaluation.positiveClass: the target has no class {evaluation.positive_class}{hint}",
         )
-    return names.index(evaluation.positive_class)
+    return names.index(wanted)
 
 
 def classification(

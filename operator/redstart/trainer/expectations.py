@@ -5,8 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from redstart.api.v1alpha1.training_job import Expectations, ExpectedColumn
+from redstart.artifacts import cells
 from redstart.trainer.columns import as_text, did_you_mean, is_usable, is_whole
 from redstart.trainer.errors import TrainingError
+from redstart.trainer.text_columns import as_numbers
 
 
 def check(rows: pl.DataFrame, expect: Expectations) -> None:
@@ -55,7 +57,9 @@ def _broken(values: pl.Series, expected: ExpectedColumn) -> list[str]:
             broken.append(f"min {expected.min:g}: {below:,} of {count:,} values are below")
         if expected.max is not None and (above := int((numbers > expected.max).sum())):
             broken.append(f"max {expected.max:g}: {above:,} of {count:,} values are above")
-    if expected.values is not None and (other := int((~as_text(known).is_in(expected.values)).sum())):
+    # As they are listed, and as cells of the column are read.
+    allowed = [*(expected.values or []), *map(cells.category, expected.values or [])]
+    if expected.values is not None and (other := int((~as_text(known).is_in(allowed)).sum())):
         broken.append(f"values: {other:,} of {count:,} are none of {', '.join(expected.values[:10])}")
     return broken
 
@@ -63,11 +67,7 @@ def _broken(values: pl.Series, expected: ExpectedColumn) -> list[str]:
 def _numbers(known: pl.Series) -> pl.Series:
     if known.dtype.is_temporal():
         return pl.Series([None] * len(known), dtype=pl.Float64)
-    return (
-        known.cast(pl.String).cast(pl.Float64, strict=False)
-        if known.dtype == pl.String
-        else known.cast(pl.Float64)
-    )
+    return as_numbers(known) if known.dtype == pl.String else known.cast(pl.Float64)
 
 
 def _texts(known: pl.Series) -> int:

@@ -4,16 +4,18 @@ a value of a sensitive column."""
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from redstart.artifacts.cells import shortened
+from redstart.trainer.text_columns import CellCounts
 
 Kind = Literal["ReadAsMissing", "Changed", "MixedTypes", "LeadingZeros", "RowsDropped", "NearEqualLabels"]
 
 _EXAMPLES = 3
+_PARTLY = 0.1
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,45 @@ def quoted(texts: Iterable[str]) -> str:
     return ", ".join(map(repr, texts))
 
 
-def near_equal_labels(counts: Mapping[str, int]) -> list[tuple[str, ...]]:
+def of_cells(name: str, counts: CellCounts) -> list[Finding]:
+    """What became of the cells of a column that is no sensitive one."""
+    found = []
+    if missing := counts.missing.total():
+        words = ", ".join(f"{text!r} ({counts.missing[text]:,})" for text in examples(counts.missing))
+        found.append(
+            _finding(
+                name, "ReadAsMissing", counts.missing, f"{missing:,} cells of {name} mean no value: {words}"
+            )
+        )
+    if changed := counts.changed.total():
+        told = f"{changed:,} cells of {name} were read without what is no part of the value"
+        found.append(_finding(name, "Changed", counts.changed, told))
+    if zeros := counts.zeros.total():
+        told = (
+            f"{zeros:,} numbers of {name} lost the zeros in front of them; if they are codes, say "
+            f"data.expect.columns.{name}.type: Category"
+        )
+        found.append(_finding(name, "LeadingZeros", counts.zeros, told))
+    others = counts.others.total()
+    if others and counts.numbers >= _PARTLY * (counts.numbers + others):
+        told = (
+            f"{name} is read as categories, though {counts.numbers:,} of {counts.numbers + others:,} cells are "
+            f"numbers; data.expect.columns.{name}.type says which it is"
+        )
+        found.append(_finding(name, "MixedTypes", counts.others, told))
+    return found
+
+
+def _finding(name: str, kind: Kind, texts: Counter[str], told: str) -> Finding:
+    shown = examples(texts)
+    return Finding(
+        name, kind, texts.total(), shown, told if kind == "ReadAsMissing" else f"{told}: {quoted(shown)}"
+    )
+
+
+def near_equal_labels(labels: Iterable[str]) -> list[tuple[str, ...]]:
     """Labels that differ in letter case, blanks or the form of their characters only, as groups of two and more."""
     groups: dict[str, list[str]] = defaultdict(list)
-    for label in counts:
+    for label in labels:
         groups["".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
     return [tuple(sorted(group)) for group in groups.values() if len(group) > 1]

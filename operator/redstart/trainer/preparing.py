@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,14 @@ import polars as pl
 from redstart.api.v1alpha1.training_job import TrainingJobSpec
 from redstart.artifacts.predictor import side_by_side
 from redstart.trainer import dataset, expectations
-from redstart.trainer.columns import MAX_CATEGORIES, Roles, Target, assign_roles, matrix, read_target
+from redstart.trainer.columns import MAX_CATEGORIES, Roles, assign_roles, matrix
 from redstart.trainer.errors import TrainingError
+from redstart.trainer.findings import Finding, near_equal_labels, of_cells, quoted
 from redstart.trainer.fitting import Learnable
 from redstart.trainer.progress import say
 from redstart.trainer.splitting import Parts, groups_of, split
+from redstart.trainer.target import Target, read_target, without_words
+from redstart.trainer.text_columns import CellCounts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,31 +48,44 @@ class Prepared:
     train: Part
     test: Part
     read: int
+    findings: tuple[Finding, ...] = ()
 
 
-def prepare(rows: pl.DataFrame, spec: TrainingJobSpec, order: Sequence[str] = ()) -> Prepared:
+def prepare(
+    rows: pl.DataFrame,
+    spec: TrainingJobSpec,
+    order: Sequence[str] = (),
+    counts: Mapping[str, CellCounts] | None = None,
+) -> Prepared:
     """Duplicates, expectations, missing rows, order of time, split, fill within part and group.
 
     Args:
-        order: Inputs of the version before, as in `assign_roles`.
+        order, counts: As in `assign_roles`.
 
     Raises:
         TrainingError: naming column, rule and count.
     """
-    read = rows.height
+    read, counts = rows.height, counts or {}
     wanted = spec.prepare.dataset
+    findings: list[Finding] = []
     if wanted.drop_duplicates:
         rows = dataset.without_duplicates(rows)
-        say("prepare", f"{read - rows.height:,} duplicate rows dropped")
+        findings += _dropped("", read - rows.height, "repeat an earlier one in every column")
+    target_name = spec.data.target
+    if target_name in rows.columns:
+        rows = rows.with_columns(
+            without_words(rows[target_name], spec, counts.get(target_name, CellCounts()))
+        )
     if spec.data.expect:
         expectations.check(rows, spec.data.expect)
-    roles = assign_roles(rows, spec, order)
-    known = dataset.without_missing(rows, roles, wanted)
-    if dropped := rows.height - known.height:
-        say(
-            "prepare",
-            f"{dropped:,} rows dropped: no {' or '.join([roles.target, *(wanted.drop_missing or [])])}",
-        )
+    roles = assign_roles(rows, spec, order, counts)
+    for name in dict.fromkeys([*roles.numbers, *roles.categories, roles.target]):
+        findings += of_cells(name, counts.get(name, CellCounts()))
+    known = rows
+    for name in dict.fromkeys([roles.target, *(wanted.drop_missing or [])]):
+        rest = known.drop_nulls(name)
+        findings += _dropped(name, known.height - rest.height, f"have no {name}")
+        known = rest
     if known.is_empty():
         raise TrainingError("NoRows", "prepare.dataset: no row is left")
     known = dataset.in_order_of_time(known, roles)
@@ -78,8 +94,29 @@ def prepare(rows: pl.DataFrame, spec: TrainingJobSpec, order: Sequence[str] = ()
     train = part_of(known, roles, target, parts.train, spec)
     test = part_of(known, roles, target, parts.test, spec)
     _learnable(train, roles)
+    findings += _dropped(
+        roles.time or "", known.height - train.rows - test.rows, "lie within split.gap before the cut-off"
+    )
+    findings += _near_equal(target, roles.target)
+    for finding in findings:
+        say("found", finding.message)
     say("split", f"{spec.split.strategy}: {train.rows:,} rows to learn from, {test.rows:,} held out")
-    return Prepared(known, roles, target, parts, train, test, read)
+    return Prepared(known, roles, target, parts, train, test, read, tuple(findings))
+
+
+def _dropped(column: str, count: int, why: str) -> list[Finding]:
+    return [Finding(column, "RowsDropped", count, (), f"{count:,} rows {why}: dropped")] if count else []
+
+
+def _near_equal(target: Target, name: str) -> Iterator[Finding]:
+    for group in near_equal_labels(target.labels()):
+        yield Finding(
+            name,
+            "NearEqualLabels",
+            len(group),
+            group,
+            f"{name} has classes that differ in the size of letters or in blanks only: {quoted(group)}",
+        )
 
 
 def part_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,10 +14,10 @@ from polars import selectors
 from redstart.api.v1alpha1.training_job import Data, Source
 from redstart.artifacts import storage
 from redstart.artifacts.storage import Opened, StoreError
-from redstart.trainer import text_columns
 from redstart.trainer.columns import as_text, is_whole
 from redstart.trainer.errors import TrainingError
-from redstart.trainer.times import times
+from redstart.trainer.findings import examples, quoted
+from redstart.trainer.text_columns import UNDECLARED, CellCounts, Declared, read_text
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -42,6 +42,14 @@ class DataFile:
     uri: str
     path: Path
     kind: Kind
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All rows, and what became of the cells of each column of text."""
+
+    rows: pl.DataFrame
+    cells: dict[str, CellCounts]
 
 
 def copy_files(sources: Sequence[Source], folder: Path) -> tuple[list[DataFile], str]:
@@ -109,37 +117,43 @@ def _copy(uri: str, opened: Opened, path: Path) -> bytes:
     return hasher.digest()
 
 
-def expected_categories(data: Data) -> set[str]:
-    """The columns to read as text: those expected to be categories, but for the target, which keeps its type, and
-    the time."""
+def declared_columns(data: Data) -> dict[str, Declared]:
+    """What the spec says of columns before they are read. The time has no type but its own."""
     expected = data.expect.columns if data.expect else {}
-    return {name for name, column in expected.items() if column.type == "Category"} - {data.target, data.time}
+    return {
+        name: Declared(
+            type=expected[name].type if name in expected and name != data.time else None,
+            values=frozenset((expected[name].values or []) if name in expected and name != data.time else []),
+            target=name == data.target,
+            sensitive=name in data.sensitive,
+        )
+        for name in {*expected, data.target, *data.sensitive}
+    }
 
 
-def read_rows(files: Sequence[DataFile], categories: Collection[str] = ()) -> pl.DataFrame:
+def read_rows(files: Sequence[DataFile], declared: Mapping[str, Declared] | None = None) -> Reading:
     """All rows, in order.
-
-    Args:
-        categories: Columns to read as text where they hold text, booleans or whole numbers; cells of a CSV file keep
-            the zeros that they begin with.
 
     Raises:
         TrainingError: SourceInvalid (a file cannot be parsed), SchemaMismatch (naming file and column), NoRows.
     """
-    frames = [_read(file, categories) for file in files]
-    first = frames[0]
-    for file, frame in zip(files[1:], frames[1:], strict=True):
-        _same_columns(files[0], first, file, frame)
-    types = {
-        name: _common_type(name, files, [frame.schema[name] for frame in frames]) for name in first.columns
-    }
-    rows = pl.concat([frame.select(first.columns).cast(types) for frame in frames])  # type: ignore[arg-type]
+    declared = declared or {}
+    read = [_read(file, declared) for file in files]
+    first = read[0].rows
+    for file, reading in zip(files[1:], read[1:], strict=True):
+        _same_columns(files[0], first, file, reading.rows)
+    types = {name: _common_type(name, files, read, declared.get(name, UNDECLARED)) for name in first.columns}
+    rows = pl.concat([reading.rows.select(first.columns).cast(types) for reading in read])  # type: ignore[arg-type]
     if rows.is_empty():
         raise TrainingError("NoRows", f"{_list(file.uri for file in files)}: no rows")
-    return rows
+    counts = {
+        name: sum((reading.cells.get(name, CellCounts()) for reading in read), CellCounts())
+        for name in first.columns
+    }
+    return Reading(rows, counts)
 
 
-def _read(file: DataFile, categories: Collection[str]) -> pl.DataFrame:
+def _read(file: DataFile, declared: Mapping[str, Declared]) -> Reading:
     csv = file.kind == "CSV"
     try:
         frame = pl.read_csv(file.path, infer_schema=False) if csv else pl.read_parquet(file.path)
@@ -147,18 +161,24 @@ def _read(file: DataFile, categories: Collection[str]) -> pl.DataFrame:
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TrainingError("SourceInvalid", f"{file.uri} cannot be read: {line}") from error
     _check_names(file, frame.columns)
-    # From here on text is String, and numbers are whole numbers or floats.
+    # From here on text is String, and numbers are whole numbers or floats. Numbers are NaN where they are missing in
+    # Parquet written from pandas; from here on, missing is null.
     frame = frame.with_columns(
-        (selectors.categorical() | selectors.enum()).cast(pl.String), selectors.decimal().cast(pl.Float64)
+        (selectors.categorical() | selectors.enum()).cast(pl.String),
+        selectors.decimal().cast(pl.Float64),
+        selectors.float().fill_nan(None),
     )
-    # Numbers are NaN where they are missing in Parquet written from pandas; from here on, missing is null.
-    frame = frame.with_columns(selectors.float().fill_nan(None))
-    if csv:
-        frame = _typed(frame, categories)
-    frame = frame.with_columns(_as_category(frame[name]) for name in frame.columns if name in categories)
-    # A column without a single value says nothing of its type: another file may.
-    empty = [pl.col(name).cast(pl.Null) for name in frame.columns if frame[name].null_count() == frame.height]
-    return frame.with_columns(empty)
+    counts: dict[str, CellCounts] = {}
+    columns = []
+    for values in frame:
+        column = declared.get(values.name, UNDECLARED)
+        if values.dtype == pl.String:
+            found, counts[values.name] = read_text(values, column)
+        else:
+            found = _as_category(values) if column.is_category else values
+        # A column without a single value says nothing of its type: another file may.
+        columns.append(found.cast(pl.Null) if found.null_count() == frame.height else found)
+    return Reading(pl.DataFrame(columns), counts)
 
 
 def _check_names(file: DataFile, names: Sequence[str]) -> None:
@@ -175,17 +195,6 @@ def _check_names(file: DataFile, names: Sequence[str]) -> None:
                 f"{file.uri}: the name of column {number} has {len(name):,} characters, at most {_LONGEST_NAME} are "
                 "possible; give it a shorter one (is the first line a header?)",
             )
-
-
-def _typed(cells: pl.DataFrame, categories: Collection[str]) -> pl.DataFrame:
-    """Columns of text with their types; text of other columns than categories may be times."""
-    columns = []
-    for name in cells.columns:
-        values = text_columns.typed(cells[name], category=name in categories)
-        if values.dtype == pl.String and name not in categories and (read := times(values)) is not None:
-            values = read
-        columns.append(values)
-    return pl.DataFrame(columns)
 
 
 def _as_category(values: pl.Series) -> pl.Series:
@@ -205,29 +214,51 @@ def _same_columns(first: DataFile, expected: pl.DataFrame, file: DataFile, frame
         )
 
 
-def _common_type(name: str, files: Sequence[DataFile], types: Sequence[pl.DataType]) -> pl.DataType:
+def _common_type(
+    name: str, files: Sequence[DataFile], read: Sequence[Reading], declared: Declared
+) -> pl.DataType:
     common: pl.DataType = pl.Null()
-    since = files[0]
-    for file, kind in zip(files, types, strict=True):
+    since = 0
+    for at, reading in enumerate(read):
+        kind = reading.rows.schema[name]
         if kind in (common, pl.Null):
             continue
         if common == pl.Null:
-            common, since = kind, file
+            common, since = kind, at
         elif kind.is_numeric() and common.is_numeric():
             common = pl.Int64() if kind.is_integer() and common.is_integer() else pl.Float64()
         elif kind.is_temporal() and common.is_temporal() and pl.Time not in (kind, common):
             common = pl.Datetime("us")
         else:
+            if all(_is_truth(reading.rows[name]) for reading in read):
+                return pl.Boolean()
+            here, there = (
+                _described(name, kind, reading, declared),
+                _described(name, common, read[since], declared),
+            )
             raise TrainingError(
                 "SchemaMismatch",
-                f"column {name} is {_kind(kind)} in {file.uri} and {_kind(common)} in {since.uri}",
+                f"column {name} is {here} in {files[at].uri} and {there} in {files[since].uri}",
             )
     return common
 
 
-def _kind(kind: pl.DataType) -> str:
+def _is_truth(values: pl.Series) -> bool:
+    """Whether a file's column may be one of booleans: 1 and 0 may, among true and false of other files."""
+    kind = values.dtype
+    return kind in (pl.Null, pl.Boolean) or bool(
+        kind.is_numeric() and values.drop_nulls().is_in([0, 1]).all()
+    )
+
+
+def _described(name: str, kind: pl.DataType, reading: Reading, declared: Declared) -> str:
     if kind == pl.String:
-        return "text"
+        counts = reading.cells[name]
+        if not counts.numbers:
+            return "text"
+        others = counts.others.total()
+        told = "" if declared.sensitive else f", such as {quoted(examples(counts.others))}"
+        return f"text ({others:,} of {counts.numbers + others:,} values are no numbers{told})"
     if kind.is_numeric():
         return "numbers"
     return "true/false" if kind == pl.Boolean else str(kind)

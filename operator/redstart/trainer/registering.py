@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 
 from redstart.api.v1alpha1.training_job import TrainingJobSpec
+from redstart.artifacts import cells, termination
 from redstart.artifacts import manifest as manifests
-from redstart.artifacts import termination
 from redstart.artifacts.manifest import CONTRACT, PROFILE, REFERENCE, REPORT, Input, Manifest, Output, Tensor
 from redstart.artifacts.predictor import Predictor, decide, load_model, typed
 from redstart.artifacts.publish import file_entries, publish
@@ -38,7 +38,7 @@ def draft(
             feature.name,
             feature.type,
             nullable=feature.name not in required,
-            values=_values(feature.name, roles, learned) if feature.type == "Category" else None,
+            values=_values(feature.name, roles, learned, spec) if feature.type == "Category" else None,
             closed=closed and feature.type == "Category",
         )
         for feature in roles.features
@@ -69,9 +69,13 @@ def draft(
     )
 
 
-def _values(name: str, roles: Roles, parts: Sequence[Part]) -> list[str]:
+def _values(name: str, roles: Roles, parts: Sequence[Part], spec: TrainingJobSpec) -> list[str]:
     at = roles.categories.index(name)
-    return sorted({value for part in parts for value in part.tensors[-1][:, at]} - {""})
+    seen = {value for part in parts for value in part.tensors[-1][:, at]} - {""}
+    # A server must know them too, or it would read something else: NA where it is a region, 1.0 where it is a version.
+    expected = spec.data.expect.columns.get(name) if spec.data.expect else None
+    declared = {value for value in (expected and expected.values) or [] if cells.category(value) != value}
+    return sorted(seen | declared)
 
 
 def register(folder: Location, prepared: Prepared, trained: Trained, exported: Exported) -> Entry:

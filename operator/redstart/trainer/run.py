@@ -22,11 +22,11 @@ from redstart.trainer.index import Entry
 from redstart.trainer.job import Job
 from redstart.trainer.preparing import prepare
 from redstart.trainer.progress import Progress, say
-from redstart.trainer.reading import copy_files, expected_categories, read_rows
+from redstart.trainer.reading import copy_files, declared_columns, read_rows
 from redstart.trainer.registering import draft, register
 from redstart.trainer.training import refitted, train
 
-TRAINER_SEMANTICS = 1
+TRAINER_SEMANTICS = 2
 """Version of what training means. Raised when the same spec and data would come to mean another model; libraries
 and images are recorded and are no part of the input, so that upgrading the operator retrains nothing."""
 
@@ -59,10 +59,11 @@ def run(job: Job, progress: Progress) -> tuple[termination.Report, dict[str, Any
         if (entry := index.find(folder, input_digest)) is not None:
             return _same_inputs(entry, spec)
         before = index.predecessor(folder, input_digest)
-        rows = read_rows(files, expected_categories(spec.data))
+        reading = read_rows(files, declared_columns(spec.data))
+    rows = reading.rows
     say("data", f"{len(files)} files, {rows.height:,} rows, {rows.width} columns, {data_digest}")
     progress.step(15, f"preparing {rows.height:,} rows")
-    prepared = prepare(rows, spec, _kept_order(before))
+    prepared = prepare(rows, spec, _kept_order(before), reading.cells)
     trained = train(prepared, spec, estimator, progress)
     pipeline = refitted(prepared, trained.pipeline, spec, progress)
     progress.step(70, f"exporting as {spec.output.format}")

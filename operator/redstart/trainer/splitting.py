@@ -17,8 +17,9 @@ from redstart.api import durations
 from redstart.api.v1alpha1.training_job import Split
 from redstart.artifacts.description import label_text
 from redstart.artifacts.manifest import Split as SplitRule
-from redstart.trainer.columns import Roles, Target, is_usable, texts
+from redstart.trainer.columns import Roles, is_usable, texts
 from redstart.trainer.errors import TrainingError
+from redstart.trainer.target import Target
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -30,7 +30,7 @@ PROPERTIES = {
         ("a.csv", "torque\n-inf\n1e999\n", [{"torque": "-inf"}, {"torque": "1e999"}]),
         ("a.jsonl", '{"torque": NaN}\n{"torque": -Infinity}', [{"torque": None}, {"torque": "-Infinity"}]),
         ("a.json", '[{"torque": 1e999}]', [{"torque": "1e999"}]),
-        ("a.csv", "other\n7\n", [{"other": 7.0}]),
+        ("a.csv", "other\n7\n", [{"other": "7"}]),
         ("a", "torque\n40\n", [{"torque": 40.0}]),
         ("a", '[{"torque": 40}]', [{"torque": 40}]),
     ],

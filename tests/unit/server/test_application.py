@@ -80,7 +80,7 @@ def test_a_wrong_row_is_answered_with_its_place(client):
     answer = client.ask("/predict", json.dumps({"rows": [{**ROW, "torque": "x"}]}).encode())
     assert answer["status"] == 422
     assert json.loads(answer["body"]) == {
-        "error": "rows[0].torque: expected a number or null, got str",
+        "error": "rows[0].torque: expected a number or null, got the text 'x'",
         "row": 0,
         "field": "torque",
     }

@@ -107,7 +107,7 @@ def test_outputs_are_in_binary_where_that_was_asked_for(outputs, parameters, exp
             request(TORQUE, shape=[3]), 422, "3 values of FP32 take 12 bytes, not 8", id="too few bytes"
         ),
         pytest.param(
-            request(("torque", "BYTES", b"")), 422, "torque has datatype BYTES", id="texts for a number"
+            request(("torque", "STRING", b"")), 422, "torque has datatype STRING", id="no such datatype"
         ),
         pytest.param(
             request(("product_type", "BYTES", texts(b"L"))), 422, "2 values of BYTES", id="a text less"

@@ -110,10 +110,13 @@ WRONG = [
     ),
     pytest.param({"inputs": [TORQUE, TORQUE]}, "torque is given twice", "torque", id="the same tensor twice"),
     pytest.param(
-        changed(0, datatype="BYTES"), "torque has datatype BYTES; expected", "torque", id="text for a number"
+        changed(0, datatype="STRING"), "torque has datatype STRING; expected", "torque", id="no such datatype"
     ),
     pytest.param(
-        changed(2, datatype="FP32"), "product_type has datatype FP32", "product_type", id="the other way"
+        changed(2, datatype="FP32", data=[1, 1.5]),
+        "product_type[1]: expected a string or null, got the fraction 1.5",
+        "product_type",
+        id="a fraction for a category",
     ),
     pytest.param(changed(0, shape=[1, 2]), "torque has shape [1, 2]; expected [rows]", "torque", id="a row"),
     pytest.param(changed(0, shape=[]), "torque has shape []", "torque", id="no shape"),
@@ -136,7 +139,10 @@ WRONG = [
         changed(1, data=[1, None]), "Air temperature [K][1]: expected a number, got null", None, id="a null"
     ),
     pytest.param(
-        changed(0, data=[1, "x"]), "torque[1]: expected a number or null, got str", "torque", id="a string"
+        changed(0, data=[1, "x"]),
+        "torque[1]: expected a number or null, got the text",
+        "torque",
+        id="a string",
     ),
     pytest.param(
         changed(0, data=[1e39, 1]), "torque[0]: expected a number or null, the number", "torque", id="huge"
@@ -227,7 +233,9 @@ def test_one_tensor_of_all_inputs_is_read_by_position(tensor, numbers):
             {"data": [[1, 2], [3, "x"]]}, "Air temperature [K][1]: expected a number", id="a string"
         ),
         pytest.param({"data": [[1, 2]]}, "input-0 has shape [2, 2] and 2 values", id="a row less"),
-        pytest.param({"datatype": "BYTES"}, "input-0 has datatype BYTES; expected", id="of texts"),
+        pytest.param(
+            {"datatype": "STRING"}, "input-0 has datatype STRING; expected", id="of no such datatype"
+        ),
         pytest.param({"shape": [5000, 2]}, "5000 rows in one request", id="too many rows"),
         pytest.param({"shape": [-1, 2]}, "input-0 has shape [-1, 2]", id="of a negative size"),
     ],

@@ -124,7 +124,7 @@ def test_a_body_of_another_shape_is_a_400(body, message):
 WRONG = [
     pytest.param(
         {"rows": [ROW, {**ROW, "torque": "x"}]},
-        (1, "torque", "rows[1].torque: expected a number or null, got str"),
+        (1, "torque", "rows[1].torque: expected a number or null, got the text 'x'"),
         id="text for a number",
     ),
     pytest.param(
@@ -148,7 +148,7 @@ WRONG = [
     ),
     pytest.param(
         {"rows": [{**ROW, "product_type": 1.5}]},
-        (0, "product_type", "rows[0].product_type: expected a string or null, got float"),
+        (0, "product_type", "rows[0].product_type: expected a string or null, got the fraction 1.5"),
         id="a fraction for a category",
     ),
     pytest.param(
@@ -170,7 +170,7 @@ WRONG = [
     ),
     pytest.param(
         {"instances": [[1, 2, "L"], [1, "x", "L"]]},
-        (1, "Air temperature [K]", "instances[1].Air temperature [K]: expected a number, got str"),
+        (1, "Air temperature [K]", "instances[1].Air temperature [K]: expected a number, got the text 'x'"),
         id="text for a number, by place",
     ),
     pytest.param(

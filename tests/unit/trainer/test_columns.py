@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from tests.unit.trainer.specs import spec
 
-from redstart.trainer.columns import assign_roles, matrix, read_target, texts
+from redstart.trainer.columns import assign_roles, matrix, texts
 from redstart.trainer.errors import TrainingError
+from redstart.trainer.target import read_target
 
 ROWS = pl.DataFrame(
     {
@@ -208,7 +209,7 @@ def test_infinite_values_are_counted() -> None:
         pytest.param([1, 0, 1], (0, 1), [1, 0, 1], id="whole numbers"),
         pytest.param(["b", "a", "b"], ("a", "b"), [1, 0, 1], id="text"),
         pytest.param([True, False, True], (False, True), [1, 0, 1], id="booleans"),
-        pytest.param([2.0, 1.0, 2.0], (1.0, 2.0), [1, 0, 1], id="whole fractions"),
+        pytest.param([2.0, 1.0, 2.0], (1, 2), [1, 0, 1], id="whole floats are whole numbers"),
         pytest.param([10, 9, -1], (-1, 9, 10), [2, 1, 0], id="numbers in their own order"),
     ],
 )
@@ -223,7 +224,11 @@ def test_classes_keep_their_json_type(values: list[Any], classes: tuple[Any, ...
     ("values", "task", "message"),
     [
         pytest.param([0.5, 1.5], "Classification", "use task: Regression", id="fractions are no classes"),
-        pytest.param([1, 1], "Classification", "1 distinct values", id="one class"),
+        pytest.param(
+            [1, 1], "Classification", "every value of y is 1; Classification needs two", id="one class"
+        ),
+        pytest.param([1.0, float("inf")], "Classification", "y holds 1 infinite", id="an infinite class"),
+        pytest.param([1.0, 1e300], "Classification", "numbers too large", id="a class above 2^63"),
         pytest.param(list(range(1001)), "Classification", "1,001 distinct", id="too many classes"),
         pytest.param([date(2026, 1, 1)] * 2, "Classification", "no class", id="days are no classes"),
         pytest.param(

@@ -13,7 +13,7 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from tests.unit.trainer.specs import spec
 
-from redstart.api.v1alpha1.training_job import ForwardFill, PrepareDataset, PrepareModel
+from redstart.api.v1alpha1.training_job import ForwardFill, PrepareModel
 from redstart.trainer import dataset, preprocessing
 from redstart.trainer.columns import Feature, Roles
 from redstart.trainer.errors import TrainingError
@@ -26,15 +26,6 @@ def test_duplicates_are_equal_in_every_column() -> None:
     rows = pl.DataFrame({"a": [1, 1, 1, None, None], "b": ["x", "x", "y", "z", "z"]})
     found = dataset.without_duplicates(rows)
     assert found.rows() == [(1, "x"), (1, "y"), (None, "z")]
-
-
-def test_rows_without_target_or_required_value_are_dropped() -> None:
-    rows = pl.DataFrame(
-        {"failure": [0, None, 1, 1], "torque": [1.0, 1.0, None, 2.0], "kind": ["a", "a", "a", ""]}
-    )
-    dropped = PrepareDataset(drop_missing=["torque", "kind"])
-    assert dataset.without_missing(rows, ROLES, dropped)["torque"].to_list() == [1.0]
-    assert dataset.without_missing(rows, ROLES, PrepareDataset()).height == 3
 
 
 @pytest.mark.parametrize(

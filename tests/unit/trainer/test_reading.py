@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,8 @@ from tests.unit.trainer.specs import spec
 
 from redstart.api.v1alpha1.training_job import Source
 from redstart.trainer.errors import TrainingError
-from redstart.trainer.reading import copy_files, expected_categories, read_rows
+from redstart.trainer.reading import Reading, copy_files, declared_columns, read_rows
+from redstart.trainer.text_columns import Declared
 
 
 class Volume:
@@ -35,11 +36,15 @@ class Volume:
             content.write_parquet(path)
 
     def read(self, *uris: str, categories: Collection[str] = ()) -> tuple[pl.DataFrame, str]:
+        reading, digest = self.reading(*uris, declared={name: Declared("Category") for name in categories})
+        return reading.rows, digest
+
+    def reading(self, *uris: str, declared: Mapping[str, Declared] | None = None) -> tuple[Reading, str]:
         self.copies += 1
         into = self.root / f"copy-{self.copies}"
         into.mkdir()
         files, digest = copy_files([Source(uri=f"pvc://data/{uri}") for uri in uris], into)
-        return read_rows(files, categories), digest
+        return read_rows(files, declared), digest
 
 
 @pytest.fixture
@@ -76,6 +81,7 @@ def test_the_digest_tells_files_apart(volume: Volume) -> None:
                      [datetime(2026, 1, 1), datetime(2026, 1, 1, 10)], id="days and times"),
         pytest.param("a\nNA\nNaN\nnull\n1\n", "a\n2\n", [None, None, None, 1, 2], id="what stands for no value"),
         pytest.param("a\ntrue\n", "a\nfalse\n", [True, False], id="booleans"),
+        pytest.param("a\n1\n", "a\nTrue\n0\n", [True, True, False], id="booleans, of which one file has 1 and 0"),
     ],
 )  # fmt: skip
 def test_types_that_go_together(volume: Volume, first: str, second: str, expected: list[object]) -> None:
@@ -90,7 +96,7 @@ def test_types_that_go_together(volume: Volume, first: str, second: str, expecte
         pytest.param(["01067", "10115", ""], ["01067", "10115", None], id="zeros in front are kept"),
         pytest.param(["10115.0", "01067.0", ""], ["10115", "01067", None], id="pandas' whole numbers"),
         pytest.param(["True", "false"], ["true", "false"], id="booleans are small"),
-        pytest.param(["L", "1.0", "NA"], ["L", "1.0", None], id="text is left alone"),
+        pytest.param(["L", "1.0", "NA"], ["L", "1", None], id="text and whole numbers"),
         pytest.param(["1.0", "1.5"], [1.0, 1.5], id="fractions stay numbers, which are no categories"),
         pytest.param(["2026-01-01", "soon"], ["2026-01-01", "soon"], id="text that begins like a day"),
         pytest.param(["", "NA"], [None, None], id="nothing"),
@@ -109,7 +115,8 @@ def test_cells_of_a_category(volume: Volume, cells: list[str], expected: list[ob
         pytest.param([10115, None], ["10115", None], id="whole numbers"),
         pytest.param([10115.0, None], ["10115", None], id="whole fractions"),
         pytest.param([True, None], ["true", None], id="booleans"),
-        pytest.param(["1.0", "1.5"], ["1.0", "1.5"], id="text"),
+        pytest.param(["L", "1.0", "NA"], ["L", "1", None], id="text"),
+        pytest.param(["1.0", "1.5"], [1.0, 1.5], id="fractions in text, which are no categories"),
         pytest.param([1e19, 1.0], [1e19, 1.0], id="floats above 2^63 are left alone"),
     ],
 )
@@ -125,12 +132,18 @@ def test_a_category_in_csv_and_parquet_is_the_same_text(volume: Volume) -> None:
     assert rows["zip"].to_list() == ["01067", "10115", "10115"]
 
 
-def test_the_target_and_the_time_are_not_read_as_text() -> None:
-    expected = {name: {"type": "Category"} for name in ("failure", "at", "zip")} | {
-        "wear": {"type": "Number"}
+def test_what_is_declared_of_columns() -> None:
+    columns = {name: {"type": "Category"} for name in ("failure", "at", "zip")} | {
+        "wear": {"type": "Number"},
+        "region": {"values": ["NA", "EU"]},
+        "size": {"values": ["1", "2"]},
     }
-    data = spec(data__time="at", data__expect={"columns": expected}).data
-    assert expected_categories(data) == {"zip"}
+    data = spec(data__time="at", data__expect={"columns": columns}, data__sensitive=["sex"]).data
+    declared = declared_columns(data)
+    assert {name for name, column in declared.items() if column.is_category} == {"zip", "region"}
+    assert declared["failure"].target
+    assert declared["sex"].sensitive
+    assert declared["at"] == Declared()
 
 
 @pytest.mark.parametrize(
@@ -165,7 +178,12 @@ def test_nan_in_parquet_is_missing(volume: Volume) -> None:
             "a,b\nx,2\n", "column a is text in pvc://data/2.csv and numbers in pvc://data/1.csv", id="text"
         ),
         pytest.param(
-            "a,b\ntrue,2\n", "column a is true/false in pvc://data/2.csv and numbers", id="booleans"
+            "a,b\n1,true\n", "column b is true/false in pvc://data/2.csv and numbers", id="booleans"
+        ),
+        pytest.param(
+            "a,b\n1,3\n2,x\n",
+            "column b is text (1 of 2 values are no numbers, such as 'x') in pvc://data/2.csv and numbers",
+            id="text among numbers",
         ),
     ],
 )

@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 from tests.unit.trainer.specs import spec
 
-from redstart.trainer.columns import assign_roles, read_target
+from redstart.trainer.columns import assign_roles
 from redstart.trainer.errors import TrainingError
 from redstart.trainer.splitting import Parts, folds, fractions, split
+from redstart.trainer.target import read_target
 
 START = datetime(2026, 1, 1)
 
