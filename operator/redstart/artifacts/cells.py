@@ -31,6 +31,9 @@ databases and R write, and what people do."""
 
 BOOLEANS = {"true": True, "false": False}
 
+LARGEST = 3.4028234663852886e38
+"""The largest number of a column, either side of 0: what fits no float32 would reach a model as infinity."""
+
 LARGEST_WHOLE = 2.0**63
 """Whole floats below it are written as whole numbers; those above are written as they are."""
 

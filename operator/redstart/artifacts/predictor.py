@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 _TYPES: dict[str, Any] = {"float": np.float32, "double": np.float64, "string": object}
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class RowError(ValueError):
@@ -191,7 +190,7 @@ def _tensor(tensor: Tensor, inputs: Mapping[str, Input], rows: Sequence[Row]) ->
             elif tensor.type == "string":
                 array[index, column] = _category(feature, value, index)
             else:
-                array[index, column] = _number(feature, value, index, tensor.type)
+                array[index, column] = _number(feature, value, index)
     return array
 
 
@@ -201,7 +200,7 @@ def _missing(feature: Input, index: int) -> float | str:
     return "" if feature.type == "Category" else math.nan
 
 
-def _number(feature: Input, value: object, index: int, kind: str) -> float:
+def _number(feature: Input, value: object, index: int) -> float:
     if isinstance(value, str):
         try:
             value = cells.number(value)
@@ -215,7 +214,7 @@ def _number(feature: Input, value: object, index: int, kind: str) -> float:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number) or (kind == "float" and abs(number) > _FLOAT32_MAX):
+    if not abs(number) <= cells.LARGEST:
         raise RowError(index, feature.name, "is too large")
     return number
 

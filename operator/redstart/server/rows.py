@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 1000
 """Rows in one request: a thousand take some milliseconds, in which nobody else is answered."""
 
-# What fits no float32 would reach the model as infinity.
-_LARGEST = float(np.finfo(np.float32).max)
-_TOO_LARGE = f"the number is too large; at most {_LARGEST:.3g} either side of 0 is expected"
-_NUMBER = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
+_TOO_LARGE = f"the number is too large; at most {cells.LARGEST:.3g} either side of 0 is expected"
+_NUMBER = Annotated[float, msgspec.Meta(ge=-cells.LARGEST, le=cells.LARGEST)]
 _DTYPES: dict[str, Any] = {"float": np.float32, "double": np.float64, "string": object}
 _ABSENT = msgspec.Raw()
 _KINDS = ("rows", "instances", "features")
@@ -388,7 +386,7 @@ def number(text: str, feature: Input, kind: str, row: int) -> float | None:
         raise _refused(f"expected {expected(feature)}, got {error}", feature, kind, row) from None
     if value is None and not feature.nullable:
         raise _refused(f"is required; expected {expected(feature)}, got {text[:100]!r}", feature, kind, row)
-    if value is not None and abs(value) > _LARGEST:
+    if value is not None and abs(value) > cells.LARGEST:
         raise _refused(_TOO_LARGE, feature, kind, row)
     return value
 

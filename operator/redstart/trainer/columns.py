@@ -207,12 +207,16 @@ def numbers_of(values: pl.Series) -> NDArray[np.float64]:
     """A column of numbers, NaN where missing.
 
     Raises:
-        TrainingError: ColumnUnusable, where one is infinite.
+        TrainingError: ColumnUnusable, where one is infinite or fits no float32.
     """
     numbers: NDArray[np.float64] = values.cast(pl.Float64).to_numpy().astype(np.float64)
-    if np.isinf(numbers).any():
+    if infinite := int(np.isinf(numbers).sum()):
+        raise TrainingError("ColumnUnusable", f"column {values.name} holds {infinite:,} infinite values")
+    if large := int((np.abs(numbers) > cells.LARGEST).sum()):
         raise TrainingError(
-            "ColumnUnusable", f"column {values.name} holds {int(np.isinf(numbers).sum()):,} infinite values"
+            "ColumnUnusable",
+            f"column {values.name} holds {large:,} values beyond {cells.LARGEST:.3g} either side of 0, which no model "
+            "takes",
         )
     return numbers
 
