@@ -91,7 +91,9 @@ def _predict(manifest: Manifest, examples: list[dict[str, Any]]) -> dict[str, An
         answer["probabilities"] = {"oneOf": [{"type": "array", "items": each}, each]}
     return {
         "summary": "Predict",
-        "description": "`rows` and `instances` are answered with lists, `features` (one row) without.",
+        "description": "`rows` and `instances` are answered with lists, `features` (one row) without. Where a number "
+        "is expected, true and false are 1 and 0, and text that holds a number is read; where a string is, whole "
+        "numbers and booleans are their text. Words such as NA mean no value, unless the model knows them as values.",
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {"200": _response("The predictions", _object(answer)), **_errors()},
     }

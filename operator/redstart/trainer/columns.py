@@ -128,6 +128,9 @@ def assign_roles(
         Feature(name, _feature_type(rows[name], expected[name].type if name in expected else None))
         for name in names
     )
+    for feature in features:
+        if feature.type == "Number" and (reason := why_too_large(rows[feature.name])):
+            raise TrainingError("ColumnUnusable", f"column {reason}")
     if dataset.forward_fill:
         require("prepare.dataset.forwardFill.columns", dataset.forward_fill.columns, names)
         group_by = dataset.forward_fill.group_by
@@ -135,6 +138,17 @@ def assign_roles(
     require("prepare.dataset.dropMissing", dataset.drop_missing or [], [*names, data.target])
     require("prepare.model.impute", list(spec.prepare.model.impute), names)
     return Roles(features, data.target, data.time, spec.split.group, tuple(data.sensitive))
+
+
+def why_too_large(values: pl.Series) -> str | None:
+    """Whether some numbers of a column are too large to be learned from, in words."""
+    if not values.dtype.is_float():
+        return None
+    if infinite := int(values.is_infinite().sum()):
+        return f"{values.name} holds {infinite:,} infinite values"
+    if large := int((values.abs() > cells.LARGEST).sum()):
+        return f"{values.name} holds {large:,} values beyond {cells.LARGEST:.3g} either side of 0"
+    return None
 
 
 def _check_readable(name: str, counts: CellCounts | None) -> None:
@@ -204,20 +218,8 @@ def matrix(rows: pl.DataFrame, roles: Roles) -> list[NDArray[Any]]:
 
 
 def numbers_of(values: pl.Series) -> NDArray[np.float64]:
-    """A column of numbers, NaN where missing.
-
-    Raises:
-        TrainingError: ColumnUnusable, where one is infinite or fits no float32.
-    """
+    """A column of numbers, NaN where missing."""
     numbers: NDArray[np.float64] = values.cast(pl.Float64).to_numpy().astype(np.float64)
-    if infinite := int(np.isinf(numbers).sum()):
-        raise TrainingError("ColumnUnusable", f"column {values.name} holds {infinite:,} infinite values")
-    if large := int((np.abs(numbers) > cells.LARGEST).sum()):
-        raise TrainingError(
-            "ColumnUnusable",
-            f"column {values.name} holds {large:,} values beyond {cells.LARGEST:.3g} either side of 0, which no model "
-            "takes",
-        )
     return numbers
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from redstart.api.v1alpha1.training_job import TrainingJobSpec
 from redstart.artifacts import cells
 from redstart.artifacts.manifest import Label
-from redstart.trainer.columns import is_usable, is_whole, numbers_of, why_unreadable
+from redstart.trainer.columns import is_usable, is_whole, numbers_of, why_too_large, why_unreadable
 from redstart.trainer.errors import TrainingError
 from redstart.trainer.findings import examples, quoted
 from redstart.trainer.text_columns import CellCounts
@@ -92,8 +92,8 @@ def read_target(values: pl.Series, task: str) -> Target:
         TrainingError: TargetUnusable, naming the column.
     """
     name, kind = values.name, values.dtype
-    if kind.is_float() and (infinite := int(values.is_infinite().sum())):
-        raise TrainingError("TargetUnusable", f"data.target: {name} holds {infinite:,} infinite values")
+    if reason := why_too_large(values):
+        raise TrainingError("TargetUnusable", f"data.target: {reason}")
     if task == "Regression":
         if not kind.is_numeric():
             raise TrainingError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+from tests.unit.trainer.specs import spec
 
 from redstart.artifacts.manifest import CONTRACT, File, Input, Manifest, Output, Reference, Tensor
 from redstart.artifacts.predictor import RowError, tensors
@@ -18,7 +19,7 @@ from redstart.server.hints import Hints
 from redstart.server.open_inference import OpenInference
 from redstart.server.openapi import document
 from redstart.server.rows import InputError, RowDecoder
-from redstart.trainer.columns import Feature, Roles, matrix
+from redstart.trainer.columns import assign_roles, matrix
 from redstart.trainer.errors import TrainingError
 from redstart.trainer.reading import DataFile, read_rows
 from redstart.trainer.text_columns import Declared
@@ -57,21 +58,26 @@ def _outcome(array: Any) -> Outcome:
 
 
 def _trained(file: DataFile, kind: Kind, known: frozenset[str]) -> Outcome:
-    rows = read_rows([file], {"x": Declared(kind, known)}).rows
+    rows = read_rows([file], {"x": Declared(kind, known)}).rows.select("x")
     try:
         if kind == "Number" and rows["x"].dtype == pl.String:
             # What expectations refuse.
             return REFUSED
-        return _outcome(matrix(rows, Roles((Feature("x", kind),), "y", None, None, ())))
+        roles = assign_roles(rows.with_columns(y=1), spec(data__target="y", data__expect=_expected(kind)))
+        return _outcome(matrix(rows, roles))
     except TrainingError:
         return REFUSED
+
+
+def _expected(kind: Kind) -> dict[str, Any]:
+    return {"columns": {"x": {"type": kind}}}
 
 
 def from_csv(cell: Any, kind: Kind, known: frozenset[str], folder: Path) -> Outcome:
     """The trainer's CSV; a row that is a value for certain gives the column its type."""
     path = folder / "trained.csv"
     _write(path, [cell, _ANCHOR[kind]])
-    return _trained(DataFile("file.csv", path), kind, known)
+    return _trained(DataFile("file.csv", path, "CSV"), kind, known)
 
 
 def from_parquet(cell: Any, kind: Kind, known: frozenset[str], folder: Path) -> Outcome:
@@ -79,7 +85,7 @@ def from_parquet(cell: Any, kind: Kind, known: frozenset[str], folder: Path) -> 
     path = folder / "trained.parquet"
     cells = [cell, _ANCHOR[kind]] if isinstance(cell, str) else [cell]
     pl.DataFrame({"x": cells}).write_parquet(path)
-    return _trained(DataFile("file.parquet", path), kind, known)
+    return _trained(DataFile("file.parquet", path, "Parquet"), kind, known)
 
 
 def from_rows(cell: Any, kind: Kind, known: frozenset[str], folder: Path) -> Outcome:
