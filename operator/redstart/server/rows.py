@@ -198,7 +198,11 @@ class RowDecoder:
         located = _PLACE.fullmatch(path)
         if located is None:
             if message.startswith("Expected `array` of at most"):
-                return InputError(422, f"instances and features take {len(self._inputs)} values for each row")
+                return InputError(
+                    422,
+                    f"instances and features take {len(self._inputs)} values for each row, in the order "
+                    f"{self._names()}",
+                )
             hint = self._hints.of_body(body, *_KINDS) or f"; send an object with one of {', '.join(_KINDS)}"
             return InputError(400, brief(message) + hint)
         kind, rest = located.groups()

@@ -180,7 +180,11 @@ WRONG = [
     ),
     pytest.param(
         {"instances": [[1, 2, "L", 4]]},
-        (None, None, "instances and features take 3 values for each row"),
+        (
+            None,
+            None,
+            "instances and features take 3 values for each row, in the order torque, Air temperature [K], product_type",
+        ),
         id="too many values",
     ),
     pytest.param(
