@@ -94,7 +94,10 @@ def _failed(policy: RolloutPolicy, seen: Observation, verdict: Verdict) -> Decis
 
 
 def _requested(policy: RolloutPolicy, seen: Observation, verdict: Verdict) -> Decision | None:
-    """Also while paused, undecided or unreadable: whoever asks has other reasons than we have."""
+    """Also while paused, undecided or unreadable: whoever asks has other reasons than we have. But nobody means that
+    clients are refused or misread, so that is known first."""
+    if seen.uncompared is not None:
+        return None
     return _promote(seen, "Requested", f"a person asks for it; {verdict.message}") if seen.requested else None
 
 

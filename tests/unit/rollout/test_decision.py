@@ -163,6 +163,21 @@ def inconclusive(then: OnInconclusive) -> RolloutPolicy:
         ),
         pytest.param(
             POLICY,
+            replace(
+                SEEN,
+                step=-1,
+                weights=(0,),
+                samples=0,
+                test=BLANK,
+                canary_ready=1,
+                requested=True,
+                uncompared="",
+            ),
+            (Action.WAIT, "NotCompared", -1, 0, 1),
+            id="nobody can ask for a canary before it is known what it takes",
+        ),
+        pytest.param(
+            POLICY,
             replace(SEEN, test=FAILED, requested=True),
             (Action.ROLLBACK, "ErrorRate", 0, 0, 0),
             id="a canary that is proven to fail is not promoted by asking",

@@ -190,7 +190,7 @@ def _running(
                 "promoting": Decision(
                     result="Promoted",
                     reason=decision.reason,
-                    message=_with_changes(decision.message, state),
+                    message=_with_changes(decision.message, state.changes or facts.changes),
                     evidence=tuple(facts.evidence),
                     at=timestamp(now),
                 )
@@ -287,7 +287,7 @@ def _closed(
     decision = Decision(
         result=result,
         reason=reason,
-        message=_with_changes(message, state),
+        message=_with_changes(message, state.changes),
         evidence=tuple(facts.evidence),
         at=timestamp(now),
     )
@@ -300,9 +300,9 @@ def _closed(
     return Transition(closed, _closing_replicas(closed, spec, facts), _ended(closed))
 
 
-def _with_changes(message: str, state: RolloutState) -> str:
+def _with_changes(message: str, changes: str) -> str:
     """Refusals are easier to understand beside what was changed."""
-    return f"{message}. {state.changes}" if state.changes else message
+    return f"{message}. {changes}" if changes else message
 
 
 def _ended(record: Record) -> tuple[Notice, ...]:
