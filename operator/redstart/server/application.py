@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic, perf_counter
 
 import msgspec
@@ -19,6 +21,7 @@ from redstart.server.inference import InvalidOutputError, ModelError
 from redstart.server.rows import InputError
 from redstart.server.schedule import Ask, Asked, Outcome, Schedule
 from redstart.server.service import Service
+from redstart.sidecar.report import LastError
 
 MAX_BODY = 4 * 1024 * 1024
 """Bytes in one request's body, packed or not; the router refuses more, too."""
@@ -186,15 +189,24 @@ class Application:
             return Outcome(200, answered.body, headers, len(body), answered)
         except InputError as error:
             content = error_body(str(error), row=error.row, field=error.field)
-            return Outcome(error.status, content, headers, len(body))
+            told = LastError(error.status, error.field or "")
+            return Outcome(error.status, content, headers, len(body), error=told)
         except ModelError as error:
             self._log(f"the model failed: {error}")
             content = error_body(f"the model failed: {error}")
             invalid = isinstance(error, InvalidOutputError)
-            return Outcome(500, content, headers, len(body), invalid_output=invalid)
+            return Outcome(
+                500,
+                content,
+                headers,
+                len(body),
+                invalid_output=invalid,
+                error=LastError(500, error=_raised(error)),
+            )
         except Exception as error:
             self._log(f"the server failed: {error!r}", error)
-            return Outcome(500, error_body("the server failed; its log says why"), headers, len(body))
+            content = error_body("the server failed; its log says why")
+            return Outcome(500, content, headers, len(body), error=LastError(500, error=_raised(error)))
 
     def _done(self, asked: Asked, outcome: Outcome | None) -> None:
         exchange = asked.exchange
@@ -216,7 +228,13 @@ class Application:
                 self._record(Observation(False, 200, seconds, ignored=rows.ignored))
         else:
             self._record(
-                Observation(asked.first, outcome.status, seconds, invalid_output=outcome.invalid_output)
+                Observation(
+                    asked.first,
+                    outcome.status,
+                    seconds,
+                    invalid_output=outcome.invalid_output,
+                    error=outcome.error,
+                )
             )
 
     def _refuse(self, asked: Asked, error: InputError) -> None:
@@ -228,7 +246,8 @@ class Application:
             headers = _RETRY_AFTER
         elif error.status == 415:
             headers = _ACCEPT_ENCODING
-        self._record(Observation(asked.first, error.status, perf_counter() - exchange.started))
+        told = LastError(error.status, error.field or "")
+        self._record(Observation(asked.first, error.status, perf_counter() - exchange.started, error=told))
         exchange.answer(error.status, error_body(str(error)), headers, close=error.status == 413)
 
     def _given_up(self, asked: Asked) -> None:
@@ -276,6 +295,19 @@ class Application:
         more = f" ({self._unlogged} more since the last line)" if self._unlogged else ""
         self._logged, self._unlogged = now, 0
         logger.error("%s%s", message, more, exc_info=error)
+
+
+def _raised(error: Exception) -> str:
+    """The kinds of an error and of what caused it, and where the first of them was raised; never its text."""
+    kinds = [type(error).__name__]
+    first: BaseException = error
+    while (cause := first.__cause__ or first.__context__) is not None:
+        first = cause
+        if type(first).__name__ != kinds[-1]:
+            kinds.append(type(first).__name__)
+    frames = traceback.extract_tb(first.__traceback__)
+    at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{' from '.join(kinds)}{at}"[:200]
 
 
 def _too_large() -> InputError:

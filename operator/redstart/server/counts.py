@@ -22,7 +22,7 @@ from redstart.artifacts.manifest import (
     NumberProfile,
     Profile,
 )
-from redstart.sidecar.report import BUCKETS, GROWTH, SMALLEST, CellKind, Counts, Latency, Scope
+from redstart.sidecar.report import BUCKETS, GROWTH, SMALLEST, CellKind, Counts, LastError, Latency, Scope
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +48,7 @@ class Observation(NamedTuple):
     predictions: Sequence[Label] | None = None
     invalid_output: bool = False
     ignored: Mapping[str, int] | None = None
+    error: LastError | None = None
 
 
 class NumberCells:
@@ -149,6 +150,9 @@ class Recorder:
         for seen in taken:
             for name, rows in (seen.ignored or {}).items():
                 counts.ignored[name] = counts.ignored.get(name, 0) + rows
+        for seen in taken:
+            if seen.first and seen.error is not None:
+                counts.last_error = seen.error.over(counts.last_error)
         answered = [seen for seen in taken if seen.first and seen.tensors is not None]
         if answered:
             counts.predictions = self._count_predictions(answered)
@@ -203,6 +207,8 @@ def add(into: Counts, more: Counts) -> None:
     for label, count in more.predictions.items():
         into.predictions[label] = into.predictions.get(label, 0) + count
     into.invalid_outputs += more.invalid_outputs
+    if more.last_error is not None:
+        into.last_error = more.last_error.over(into.last_error)
     for name, rows in more.ignored.items():
         into.ignored[name] = into.ignored.get(name, 0) + rows
     if more.features:

@@ -99,5 +99,6 @@ def split(counts: Counts) -> tuple[Counts, Counts]:
         features=counts.features[:FEATURE_ENTRIES],
         invalid_outputs=counts.invalid_outputs,
         ignored=counts.ignored,
+        last_error=counts.last_error,
     )
     return part, Counts(features=counts.features[FEATURE_ENTRIES:])

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from redstart.server.admission import ANSWER_SECONDS, INLINE_SECONDS, Costs, fits
 from redstart.server.http import Exchange
 from redstart.server.service import Answered, Service
+from redstart.sidecar.report import LastError
 
 _SHARE = 3
 """Answers get this many times the processor time that reading and refusing takes, however much of that there is."""
@@ -77,6 +78,7 @@ class Outcome(NamedTuple):
     length: int
     answered: Answered | None = None
     invalid_output: bool = False
+    error: LastError | None = None
 
 
 class _LeftOver(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from redstart.sidecar.report import CellKind, Counts, Delta, Latency, Scope, State
+from redstart.sidecar.report import CellKind, Counts, Delta, LastError, Latency, Scope, State
 
 STALE = 3.0
 """Seconds without a datagram after which a server no longer counts as ready; it sends one each second at least."""
@@ -34,6 +34,7 @@ class Counters:
     features: dict[str, dict[tuple[CellKind, str], int]] = field(default_factory=dict)
     invalid_outputs: int = 0
     ignored: dict[str, int] = field(default_factory=dict)
+    last_error: LastError | None = None
     _sequence: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -72,6 +73,8 @@ class Counters:
             cells[kind, text] = cells.get((kind, text), 0) + count
         self.invalid_outputs += counts.invalid_outputs
         _sum(self.ignored, counts.ignored)
+        if counts.last_error is not None:
+            self.last_error = counts.last_error.over(self.last_error)
 
 
 def _sum(into: dict[Any, int], more: dict[Any, int]) -> None:

@@ -59,6 +59,13 @@ def snapshot(counters: Counters, identity: Identity, now: float, *, features: bo
             },
             "predictions": dict(counters.predictions),
             "ignoredInputs": dict(counters.ignored),
+            "lastError": None
+            if counters.last_error is None
+            else {
+                "status": counters.last_error.status,
+                "field": counters.last_error.field or None,
+                "error": counters.last_error.error or None,
+            },
         }
         if features:
             document["features"] = {name: _cells(cells) for name, cells in counters.features.items()}

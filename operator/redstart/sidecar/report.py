@@ -48,6 +48,19 @@ class State(msgspec.Struct, frozen=True):
     reference: Reference | None = None
 
 
+class LastError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The last weighted first attempt that was not answered: status, and where they are known the input at fault, and
+    the kind of error with the place that raised it. Never an error's text, which may hold a value of a row."""
+
+    status: int
+    field: str = ""
+    error: str = ""
+
+    def over(self, before: LastError | None) -> LastError:
+        """Which of two to keep: the later one, but for a refusal after a failure of the server's own."""
+        return self if before is None or self.status >= 500 or before.status < 500 else before
+
+
 class Latency(msgspec.Struct):
     """Requests per bucket (index: count), and the sum of their durations in seconds."""
 
@@ -68,6 +81,7 @@ class Counts(msgspec.Struct):
     features: list[tuple[str, CellKind, str, int]] = []
     invalid_outputs: int = 0
     ignored: dict[str, int] = {}
+    last_error: LastError | None = None
 
 
 class Delta(msgspec.Struct, frozen=True):

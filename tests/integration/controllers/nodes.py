@@ -176,6 +176,8 @@ class Nodes:
         """What the API server says to the pods of a Deployment, by its name: they are not made."""
         self.hindered: dict[str, Object] = {}
         """The status that a Deployment's new pods stay in, by its name."""
+        self.last_errors: dict[str, Object] = {}
+        """What a revision's pods say of the last request that they did not answer."""
         self.overdue: set[str] = set()
         """Deployments whose pods did not become ready for as long as they may take."""
         self.failing: dict[str, float] = {}
@@ -315,7 +317,7 @@ class Nodes:
     def _sidecar(self, path: str, revision: str, snapshot: Object) -> str | bytes | None:
         match urlsplit(path).path:
             case "/snapshot":
-                return json.dumps(snapshot)
+                return json.dumps(snapshot | {"lastError": self.last_errors.get(revision)})
             case "/manifest":
                 return b"{}" if revision in self.damaged else self.manifests.get(snapshot["loadedDigest"])
         return None

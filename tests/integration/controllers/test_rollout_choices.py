@@ -106,8 +106,17 @@ async def test_a_service_whose_version_was_rolled_back_says_why(world: ServingWo
     world.version(2)
     world.edit(INFERENCE_SERVICE, NAME, {"spec": {"model": {"version": "iris-v2"}}})
     await world.until(lambda: world.status.get("canary"))
-    world.nodes.failing = {world.status["canary"]["revision"]: 1.0}
+    revision = world.status["canary"]["revision"]
+    world.nodes.failing = {revision: 1.0}
+    world.nodes.last_errors = {
+        revision: {"status": 500, "field": None, "error": "ModelError at inference.py:54"}
+    }
     await world.rest()
+    assert world.status["rollouts"][0]["lastError"] == {
+        "pod": f"{NAME}-{revision}-0",
+        "status": 500,
+        "error": "ModelError at inference.py:54",
+    }
     status, reason, message = world.condition(INFERENCE_SERVICE, NAME, "Stalled")
     assert (status, reason) == ("True", "CanaryRolledBack")
     assert "It was rolled back for ErrorRate: canary 100%" in message

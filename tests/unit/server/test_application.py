@@ -13,7 +13,8 @@ from redstart.api import durations
 from redstart.api.v1alpha1.inference_service import Traffic
 from redstart.server import admission
 from redstart.server.application import MAX_BODY
-from redstart.server.inference import InvalidOutputError
+from redstart.server.inference import InvalidOutputError, ModelError
+from redstart.sidecar.report import LastError
 
 BODY = json.dumps({"rows": [ROW]}).encode()
 FIRST = {"x-redstart-route": "weighted", "x-envoy-attempt-count": "1"}
@@ -469,3 +470,49 @@ def test_a_body_is_refused_by_its_head_when_it_would_wait_too_long(slow):
 
 def test_the_time_of_a_client_that_says_nothing_is_the_default_of_the_router():
     assert durations.seconds(Traffic.model_fields["timeout"].default) == admission.ANSWER_SECONDS
+
+
+SECRET = "4111-1111"
+
+
+def chained():
+    try:
+        float(SECRET)
+    except ValueError as error:
+        raise ModelError(f"cannot take {SECRET}") from error
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        pytest.param(
+            FIRST, LastError(500, "", "ModelError from ValueError at test_application.py"), id="first attempt"
+        ),
+        pytest.param({}, None, id="a request that says nothing of the arm"),
+    ],
+)
+def test_the_last_words_of_a_failure_are_its_kind_and_place_and_never_its_text(
+    headers, wanted, service, monkeypatch
+):
+    client = Client(service)
+    monkeypatch.setattr(
+        service, "model", type("Model", (), {"predict": staticmethod(lambda tensors: chained())})
+    )
+    assert client.ask("/predict", BODY, headers=headers)["status"] == 500
+    told = client.recorder.drain().last_error
+    if wanted is None:
+        assert told is None
+        return
+    assert told.status == 500
+    assert SECRET not in told.error
+    assert told.error.startswith(wanted.error)
+
+
+def test_the_last_words_of_a_refusal_are_status_and_input(service):
+    client = Client(service)
+    wrong = json.dumps({"rows": [ROW | {"torque": {"card": SECRET}}]}).encode()
+    assert client.ask("/predict", wrong, headers=FIRST)["status"] in (400, 422)
+    told = client.recorder.drain().last_error
+    assert told.status in (400, 422)
+    assert told.error == ""
+    assert SECRET not in told.field

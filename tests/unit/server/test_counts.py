@@ -16,7 +16,7 @@ from redstart.server.counts import (
     add,
     latency,
 )
-from redstart.sidecar.report import BUCKETS, Counts, Latency, edge
+from redstart.sidecar.report import BUCKETS, Counts, LastError, Latency, edge
 
 EDGES = NumberProfile([1.0, 2.0, 4.0], [5, 5], 0)
 
@@ -164,3 +164,26 @@ def test_counts_add_up():
         [("a", "bin", "x", 3)],
         1,
     )
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "kept"),
+    [
+        pytest.param(None, LastError(422, "torque"), LastError(422, "torque"), id="the first one"),
+        pytest.param(
+            LastError(422, "torque"), LastError(422, "kind"), LastError(422, "kind"), id="the later refusal"
+        ),
+        pytest.param(
+            LastError(422, "torque"), LastError(500), LastError(500), id="a failure after a refusal"
+        ),
+        pytest.param(
+            LastError(500), LastError(422, "torque"), LastError(500), id="a failure before a refusal"
+        ),
+    ],
+)
+def test_the_last_error_is_kept(earlier, later, kept):
+    counts = Counts(last_error=earlier)
+    add(counts, Counts(last_error=later))
+    assert counts.last_error == kept
+    add(counts, Counts())
+    assert counts.last_error == kept

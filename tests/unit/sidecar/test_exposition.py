@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from redstart.sidecar.application import Application
 from redstart.sidecar.counters import Counters
 from redstart.sidecar.exposition import Identity, metrics, snapshot
-from redstart.sidecar.report import BUCKETS, Counts, Delta, Latency, Reference, State
+from redstart.sidecar.report import BUCKETS, Counts, Delta, LastError, Latency, Reference, State
 
 IDENTITY = Identity("machine-failure", "machine-failure-v3", "6fd9c4a1b2")
 STATE = State(ready=True, digest="sha256:1", reference=Reference(256, 0))
@@ -22,6 +22,7 @@ def counters():
         [("torque", "bin", "(1.0,2.0]", 7), ("torque", "missing", "", 1), ('say "hi"\\\n', "unseen", "", 2)],
         1,
         {"tool_wear": 40},
+        LastError(422, "torque"),
     )
     made.receive(Delta("server", 1, STATE, counts), now=100.0)
     return made
@@ -54,6 +55,7 @@ def test_the_snapshot_is_what_the_operator_reads(counters):
         },
         "predictions": {"0": 1190, "1": 30},
         "ignoredInputs": {"tool_wear": 40},
+        "lastError": {"status": 422, "field": "torque", "error": None},
     }
 
 

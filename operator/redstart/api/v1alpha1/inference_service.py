@@ -233,6 +233,22 @@ class AnalysisStatus(Status):
     """The evidence in a sentence."""
 
 
+class LastError(Status):
+    """The last words of a canary that was rolled back. What its error said is in its log alone, as that may hold a
+    value of a row."""
+
+    pod: Name
+    """The pod that said so."""
+    status: int | None = None
+    """HTTP status of the last weighted first attempt that it did not answer."""
+    field: Text | None = None
+    """The input at fault, where a refusal named one."""
+    error: ShortText | None = None
+    """The kind of error, and where it was raised."""
+    log: Text | None = None
+    """The last line that a container of it left when it ended."""
+
+
 class RolloutRecord(Status):
     """A rollout that has ended."""
 
@@ -252,6 +268,8 @@ class RolloutRecord(Status):
     """Why, in a sentence."""
     evidence: Annotated[list[AnalysisStatus], Field(max_length=8)] = []
     """The evidence that decided."""
+    last_error: LastError | None = None
+    """Of one that was rolled back: what its canary said last."""
     started_at: Timestamp
     """When it began."""
     decided_at: Timestamp

@@ -132,7 +132,19 @@ def _add_history(tree: Tree, rollouts: Sequence[Object], now: float) -> None:
         line.append(f"  {came}, {age(rollout['decidedAt'], now)} ago")
         if rollout.get("message"):
             line.append(f"\n{rollout['message']}", style=QUIET)
+        if said := rollout.get("lastError"):
+            line.append(f"\nlast words of {_last_words(said)}", style=QUIET)
         branch.add(line)
+
+
+def _last_words(said: Object) -> str:
+    parts = [
+        f"status {said['status']}" if "status" in said else "",
+        f"input {said['field']}" if "field" in said else "",
+        said.get("error", ""),
+        said.get("log", ""),
+    ]
+    return f"{said['pod']}: {', '.join(part for part in parts if part)}"
 
 
 def _add_quarantine(tree: Tree, quarantine: Sequence[Object], now: float) -> None:

@@ -31,6 +31,7 @@ def history(
         reason=decision.reason,
         message=clipped(decision.message),
         evidence=list(decision.evidence),
+        last_error=decision.last_error,
         started_at=state.started_at,
         decided_at=decision.at,
     )

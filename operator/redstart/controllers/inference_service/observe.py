@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from redstart.api import durations
 from redstart.api.v1alpha1 import InferenceServiceSpec, ModelVersionSpec
 from redstart.api.v1alpha1.common import GROUP, condition_of
-from redstart.api.v1alpha1.inference_service import InferenceServiceStatus
+from redstart.api.v1alpha1.inference_service import InferenceServiceStatus, LastError
 from redstart.controllers import pod_status, reports, storage
 from redstart.controllers import pods as pod_builders
 from redstart.controllers.inference_service import manifests, scrape, serving
@@ -65,6 +65,8 @@ class RevisionFacts:
     """Whether that is so although they run."""
     loaded_digest: str | None
     """The digest that every ready pod reports; None while one does not, or they differ."""
+    last_error: LastError | None
+    """What a pod of it said last of a request that it did not answer, or left when a container ended."""
     problem: Problem | None
     """Why pods that are not ready do not become so; None when nothing is known to be wrong."""
 
@@ -373,6 +375,7 @@ def _facts(
         progress_deadline_exceeded=overdue
         and any(not _is_ready(pod) and pod_status.seconds_running(pod, now) >= deadline for pod in pods),
         loaded_digest=loaded,
+        last_error=_last_error(facts, snapshots),
         problem=_problem(deployment, pods, facts, told),
     )
 
@@ -416,6 +419,23 @@ def _said(terminated: Object) -> str:
         return f"{report.reason}: {report.message}"
     text = str(terminated.get("message") or "").strip()
     return text.splitlines()[-1][:300] if text else ""
+
+
+def _last_error(facts: Iterable[PodFacts], snapshots: Mapping[str, Snapshot]) -> LastError | None:
+    """Of the pods, the one with the gravest last words: a failure, then a container that ended, then a refusal."""
+    found = []
+    for pod in facts:
+        said = snapshots[pod.name].last_error if pod.name in snapshots else {}
+        ended = [c.message for c in pod.containers if c.exit_code and c.message]
+        if said or ended:
+            try:
+                error = LastError.model_validate(
+                    {"pod": pod.name, "log": ended[-1] if ended else None, **said}
+                )
+            except ValidationError:  # of a sidecar of another release
+                continue
+            found.append(error)
+    return max(found, key=lambda error: ((error.status or 0) >= 500, error.log is not None), default=None)
 
 
 def _problem(

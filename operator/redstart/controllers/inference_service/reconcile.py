@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from redstart.api.v1alpha1.inference_service import AnalysisStatus
+from redstart.api.v1alpha1.inference_service import AnalysisStatus, LastError
 from redstart.controllers import pods as pod_builders
 from redstart.controllers.inference_service import analysis as live
 from redstart.controllers.inference_service import desired, serving, status, transitions
@@ -318,12 +318,18 @@ def _facts(observed: Observed, analysis: Analysis | None, quiet_seconds: float) 
         uncompared=compared.waits,
         changes=compared.changes,
         evidence=[live.evidence(analysis.test)] if analysis else [],
+        last_error=_last_error(observed, record),
         recorded=state is not None and any(entry.id == state.id for entry in observed.status.rollouts),
         requested=state is not None and observed.promote == state.id,
         alone_seconds=analysis.alone.seconds if analysis and analysis.alone else 0.0,
         alone=analysis.alone.canary if analysis and analysis.alone else Counts(0, 0),
         quiet_seconds=quiet_seconds,
     )
+
+
+def _last_error(observed: Observed, record: Record | None) -> LastError | None:
+    canary = observed.revisions.get(record.canary.revision) if record and record.canary else None
+    return canary.last_error if canary else None
 
 
 def _hosts(observed: Observed, record: Record) -> int:

@@ -14,6 +14,7 @@ from redstart.api.v1alpha1.common import Digest, Model, Name, Timestamp
 from redstart.api.v1alpha1.inference_service import (
     AnalysisStatus,
     InferenceServiceStatus,
+    LastError,
     RevisionHash,
     Rollout,
     Traffic,
@@ -39,6 +40,7 @@ class Decision(Model):
     reason: str
     message: str
     evidence: tuple[AnalysisStatus, ...] = ()
+    last_error: LastError | None = None
     at: Timestamp
 
 

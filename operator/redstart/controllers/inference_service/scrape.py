@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -46,6 +46,8 @@ class Snapshot:
     reference_rows: int
     reference_mismatched: int
     first_mismatch: str
+    last_error: Mapping[str, Any] = field(default_factory=dict)
+    """Status, field and error of the last first attempt that was not answered; empty when all were."""
 
 
 async def routers(http: aiohttp.ClientSession, pods: Iterable[PodAddress]) -> list[RouterReport]:
@@ -84,6 +86,7 @@ def _parsed(document: Mapping[str, Any]) -> Snapshot:
         loaded_digest=document.get("loadedDigest"),
         reference_rows=int(reference.get("rows", 0)),
         reference_mismatched=int(reference.get("mismatched", 0)),
+        last_error=document.get("lastError") or {},
         first_mismatch="" if first is None else first if isinstance(first, str) else json.dumps(first),
     )
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from redstart.api import durations
 from redstart.api.v1alpha1 import InferenceServiceSpec
-from redstart.api.v1alpha1.inference_service import AnalysisStatus, Rollout
+from redstart.api.v1alpha1.inference_service import AnalysisStatus, LastError, Rollout
 from redstart.controllers.conditions import timestamp
 from redstart.controllers.inference_service.record import Decision, Record, Role, RolloutState
 from redstart.controllers.inference_service.revision import Revision, Target
@@ -46,6 +46,8 @@ class Facts:
     changes: str
     """What clients may notice of the canary, of one without weight."""
     evidence: list[AnalysisStatus]
+    last_error: LastError | None
+    """What the canary said last."""
     recorded: bool
     """Whether status already tells how this rollout ended."""
     requested: bool
@@ -289,6 +291,7 @@ def _closed(
         reason=reason,
         message=_with_changes(message, state.changes),
         evidence=tuple(facts.evidence),
+        last_error=facts.last_error if result == "RolledBack" else None,
         at=timestamp(now),
     )
     closed = record.model_copy(

@@ -87,6 +87,7 @@ _FACTS = Facts(
     uncompared=None,
     changes="",
     evidence=[],
+    last_error=None,
     recorded=False,
     requested=False,
     alone_seconds=0.0,
@@ -109,6 +110,7 @@ def pods(ready: int, problem: Problem | None = None, **fields: Any) -> RevisionF
         overdue=False,
         progress_deadline_exceeded=False,
         loaded_digest=None,
+        last_error=None,
         problem=problem,
     )
     return replace(facts, **fields)
