@@ -79,6 +79,8 @@ Asked = Callable[[Location], None]
         (refusing(400, "InvalidRequest"), read, "BadLocation", "400 InvalidRequest: no; look at AWS_ENDPOINT_URL"),
         (refusing(501, "NotImplemented"), create, "StoreUnsupported", r"conditional writes \(If-None-Match\)"),
         (refusing(400, "InvalidArgument"), create, "StoreUnsupported", "conditional writes"),
+        (lambda request: request.answer(405, b"<html>"), create, "BadLocation", "look at AWS_ENDPOINT_URL"),
+        (refusing(409, "ConditionalRequestConflict"), create, "StoreUnreachable", "writes the same at this moment"),
         (refusing(412, "PreconditionFailed"), create, "AlreadyExists", "already there"),
         (refusing(507, "InsufficientStorage"), write, "DiskFull", "the store is full"),
         (refusing(400, "QuotaExceeded"), write, "DiskFull", "the store is full"),

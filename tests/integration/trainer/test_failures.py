@@ -134,7 +134,9 @@ def test_a_bucket_that_is_not_there(bucket: Place) -> None:
     bucket.put("rows.csv", ROWS)
     run = bucket.run({**SPEC, "output": {"uri": "s3://no-such-bucket/models"}})
     assert (run.code, run.report.result, run.report.reason) == (3, "Failed", "StoreNotFound"), run.output
-    assert run.report.message.startswith("output.uri: s3://no-such-bucket/models/m is not there")
+    assert run.report.message.startswith(
+        "output.uri: s3://no-such-bucket/models/m: there is no bucket no-such-bucket"
+    )
 
 
 @pytest.mark.parametrize("size", ["8k", "24k", "40k", "64k"])

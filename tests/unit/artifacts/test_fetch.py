@@ -149,6 +149,13 @@ def test_the_command_fetches(tmp_path: Path, published: Published) -> None:
         ),
         pytest.param("pvc://other/none", "sha256:0", "ArtifactNotFound", 1, id="no volume, which may come"),
         pytest.param("s3://models/none", "sha256:0", "StoreDenied", 1, id="a Secret that may be corrected"),
+        pytest.param(
+            "gs://models/none", "sha256:0", "BadLocation", 1, id="an endpoint that may be corrected"
+        ),
+        pytest.param(
+            "az://models/none", "sha256:0", "StoreDenied", 1, id="a Secret without options of the store"
+        ),
+        pytest.param("s3://Büc/none", "sha256:0", "BadLocation", 3, id="a name that no bucket can have"),
         pytest.param(None, "sha256:0", "DigestMismatch", 3, id="another artifact"),
         pytest.param("pvc://models/../x", "sha256:0", "BadLocation", 3, id="no location"),
     ],
@@ -166,7 +173,8 @@ def test_the_command_says_why_not(
     monkeypatch.setenv("REDSTART_TERMINATION_LOG", str(tmp_path / "log"))
     (tmp_path / "secrets/keys").mkdir(parents=True)
     (tmp_path / "secrets/keys/AWS_ACCES_KEY").write_text("x")
-    secret = ["--secret", "keys"] if uri.startswith("s3") else []
+    (tmp_path / "secrets/keys/GOOGLE_BASE_URL").write_text("storage:9000")
+    secret = [] if uri.startswith("pvc") else ["--secret", "keys"]
     into, root = str(tmp_path / "m"), str(tmp_path)
     command = ["fetch", "--uri", uri, "--digest", digest, "--into", into, "--root", root, *secret]
     assert main(command) == code

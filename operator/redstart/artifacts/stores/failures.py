@@ -48,6 +48,8 @@ _DENIED_CODES = {
     "InvalidToken": "AWS_SESSION_TOKEN is not valid; mend it, or remove it where the keys need none",
     "RequestTimeTooSkewed": "the clocks of node and store differ; set them",
 }
+_UNCONDITIONAL_CODES = ("NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedHeader")
+_AT_ONCE_CODES = ("ConditionalRequestConflict", "OperationAborted")
 _THROTTLED_CODES = ("SlowDown", "ServerBusy", "TooManyRequests", "RequestLimitExceeded")
 
 
@@ -121,8 +123,14 @@ def _of_store(error: BaseException, context: Context, kind: Kind) -> tuple[Reaso
         return "NotFound", f"there is no {kind.place} {context.place}; make it, or mend the URI"
     if isinstance(error, FileNotFoundError | exceptions.NotFoundError):
         return "NotFound", f"there is no such file in the {kind.place}; mend the URI ({said})"
+    if code in _AT_ONCE_CODES:
+        return "StoreUnreachable", f"somebody else writes the same at this moment: {said}"
     if isinstance(error, exceptions.AlreadyExistsError | exceptions.PreconditionError):
         return "AlreadyExists", "it is already there"
+    return _by_code(status, code, said, context, kind)
+
+
+def _by_code(status: int, code: str, said: str, context: Context, kind: Kind) -> tuple[Reason, str]:
     if code in _FULL_CODES or status == 507:
         return "DiskFull", f"the store is full ({said})"
     if code in _DENIED_CODES or status in (401, 403) or "Authentication" in code:
@@ -131,7 +139,7 @@ def _of_store(error: BaseException, context: Context, kind: Kind) -> tuple[Reaso
             f"{kind.credentials}"
         )
         return "StoreDenied", f"access denied: {said}; {mend} in {context.secret}"
-    if context.done == "created" and status in (400, 405, 501):
+    if context.done == "created" and (status == 501 or code in _UNCONDITIONAL_CODES):
         return "StoreUnsupported", (
             f"the store does not take conditional writes (If-None-Match), by which versions get their numbers: {said}; "
             "use another store, or a newer version of it"
