@@ -39,6 +39,8 @@ LARGEST_WHOLE = 2.0**63
 
 _SIGN = r"(?P<sign>[+\-−]?)"
 _GROUPS = {".": ",", ",": "."}
+# What most numbers look like, and Python reads by itself.
+_PLAIN = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _INFINITE = re.compile(_SIGN + r"(?:inf|infinity|∞)", re.IGNORECASE)
 WHOLE = re.compile(r"(?P<whole>[+-]?[0-9]+)\.0+")
 CODE = re.compile(r"[+-]?0[0-9]+")
@@ -85,11 +87,8 @@ def number(text: str, decimal: Decimal = ".") -> float | None:
         CellError: it is no number. InfiniteError: it is an infinite one.
     """
     text = text.strip(BLANKS)
-    found = _NUMBERS[decimal].fullmatch(text)
-    if found is not None and (found["whole"] or found["fraction"]):
-        whole = "".join(digit for digit in found["whole"] if digit.isdigit())
-        sign = "-" if found["sign"] in ("-", "−") else ""
-        value = float(f"{sign}{whole or 0}.{found['fraction'] or 0}{found['exponent'] or ''}")
+    value = float(text) if decimal == "." and _PLAIN.fullmatch(text) else _written(text, decimal)
+    if value is not None:
         if abs(value) == float("inf"):
             raise InfiniteError
         return value
@@ -101,6 +100,15 @@ def number(text: str, decimal: Decimal = ".") -> float | None:
     if _INFINITE.fullmatch(text):
         raise InfiniteError
     raise CellError(f"the text {shortened(text)!r}")
+
+
+def _written(text: str, decimal: Decimal) -> float | None:
+    found = _NUMBERS[decimal].fullmatch(text)
+    if found is None or not (found["whole"] or found["fraction"]):
+        return None
+    whole = "".join(digit for digit in found["whole"] if digit.isdigit())
+    sign = "-" if found["sign"] in ("-", "−") else ""
+    return float(f"{sign}{whole or 0}.{found['fraction'] or 0}{found['exponent'] or ''}")
 
 
 def boolean(text: str) -> bool | None:
