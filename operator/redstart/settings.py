@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from redstart.api import durations
+from redstart.api.v1alpha1.common import GROUP, EnvVar, LocalObjectReference, Name, Resources
 
 ENVIRONMENT = "REDSTART_SETTINGS"
 DEFAULT_PATH = Path("/etc/redstart/settings.yaml")
@@ -50,6 +51,7 @@ def _positive(value: float) -> float:
 Seconds = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+OptionalName = Annotated[Name | None, BeforeValidator(lambda text: text or None)]
 Format = Literal["ONNX", "Skops", "Joblib"]
 
 
@@ -87,6 +89,62 @@ class Router(_Settings):
     replicas: int = Field(1, ge=1, le=20, description="router pods of each InferenceService")
 
 
+def _not_ours(labels: Mapping[str, str]) -> Mapping[str, str]:
+    for key in labels:
+        if key.startswith((f"{GROUP}/", "app.kubernetes.io/")):
+            raise ValueError(f"{key} is set by the operator; use another prefix")
+    return labels
+
+
+def _not_ours_either(env: tuple[EnvVar, ...]) -> tuple[EnvVar, ...]:
+    for variable in env:
+        if variable.name.startswith("REDSTART_"):
+            raise ValueError(f"{variable.name} is set by the operator; choose another name")
+    return env
+
+
+def _resources(cpu: str, memory: str, most_cpu: str, most_memory: str) -> Resources:
+    return Resources(requests={"cpu": cpu, "memory": memory}, limits={"cpu": most_cpu, "memory": most_memory})
+
+
+class ContainerResources(_Settings):
+    """CPU and memory by container. An object's own template changes those of its main container, name by name."""
+
+    trainer: Resources = _resources("100m", "512Mi", "2", "2Gi")
+    verifier: Resources = _resources("100m", "256Mi", "1", "2Gi")
+    fetch: Resources = _resources("50m", "64Mi", "500m", "256Mi")
+    server: Resources = _resources("100m", "256Mi", "1", "1Gi")
+    sidecar: Resources = _resources("50m", "48Mi", "500m", "128Mi")
+    router: Resources = _resources("50m", "96Mi", "1", "256Mi")
+
+
+class Pods(_Settings):
+    """What every pod carries that the operator makes, beside what its object's own template says."""
+
+    labels: Annotated[dict[str, str], AfterValidator(_not_ours)] = {}
+    annotations: dict[str, str] = {}
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[dict[str, Any], ...] = ()
+    priority_class_name: OptionalName = None
+    service_account_name: OptionalName = None
+    image_pull_secrets: tuple[LocalObjectReference, ...] = ()
+    env: Annotated[tuple[EnvVar, ...], AfterValidator(_not_ours_either)] = Field(
+        (), description="of every container; for instance the variables that name a proxy"
+    )
+    trusted_certificates: OptionalName = Field(
+        None,
+        description="a ConfigMap of each namespace whose ca.crt (PEM) is trusted in place of the image's own",
+    )
+    fixed_user: bool = Field(
+        True,
+        description="run as user and group 65532; false leaves both to the cluster, as OpenShift wants it",
+    )
+    listen_on: Literal["::", "0.0.0.0"] = Field(  # noqa: S104 - a pod has the addresses that its network gives it
+        "::", description="0.0.0.0 where the nodes' kernels know no IPv6"
+    )
+    resources: ContainerResources = ContainerResources()
+
+
 class LeaderElection(_Settings):
     """A leader stops writing `renewDeadline` after its last renewal, and another may lead `leaseDuration`
     after it: the difference is what a last write has to arrive.
@@ -121,6 +179,7 @@ class Settings(_Settings):
     rollout: Rollout = Rollout()
     serving: Serving = Serving()
     router: Router = Router()
+    pods: Pods = Pods()
     leader_election: LeaderElection = LeaderElection()
     metrics_port: Port = 8080
     health_port: Port = 8081

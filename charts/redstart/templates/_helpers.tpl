@@ -92,6 +92,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if eq (int .Values.settings.metricsPort) (int .Values.settings.healthPort) }}
 {{- fail "settings.metricsPort and settings.healthPort must differ" }}
 {{- end }}
+{{- range $label, $_ := .Values.settings.pods.labels }}
+{{- if or (hasPrefix "redstart.dev/" $label) (hasPrefix "app.kubernetes.io/" $label) }}
+{{- fail (printf "settings.pods.labels: %s is set by the operator; use another prefix" $label) }}
+{{- end }}
+{{- end }}
 {{- $durations := dict
   "resyncInterval" .Values.settings.resyncInterval
   "rollout.scrapeInterval" .Values.settings.rollout.scrapeInterval

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 Object = dict[str, Any]
 
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
-"""The scheduler's annotation on a claim whose volume was made for one node."""
+CLAIM_LABEL_PREFIX = "claims.redstart.dev"
+"""Of a label on each pod that mounts a claim which only one node can mount."""
 
 
 class Use(NamedTuple):
@@ -32,6 +32,13 @@ class Mounts(NamedTuple):
 
     volumes: list[Object]
     mounts: list[Object]
+
+
+class Together(NamedTuple):
+    """What a pod carries so that it runs beside the others that mount its claim."""
+
+    labels: dict[str, str]
+    affinity: Object
 
 
 class Problem(NamedTuple):
@@ -144,38 +151,28 @@ def problem(uses: Sequence[Use], found: Mapping[str, Mapping[str, Any] | None]) 
                 "VolumeLost",
                 f'PersistentVolumeClaim "{claim}" has lost its volume: restore the volume, or use another claim',
             )
-    if len(nodes := _nodes(found)) > 1:
-        told = " and ".join(f'"{claim}" on node {node}' for claim, node in nodes.items())
-        if len(set(nodes.values())) > 1:
-            return Problem(
-                "VolumeNotShared",
-                f"PersistentVolumeClaims {told} are each ReadWriteOnce on another node, and one pod needs both: "
-                "use claims that are ReadWriteMany, or on the same node",
-            )
     return None
 
 
-def node(found: Mapping[str, Mapping[str, Any] | None]) -> str | None:
-    """The node that pods of these claims must run on, or None where they may run anywhere.
+def together(uses: Sequence[Use], found: Mapping[str, Mapping[str, Any] | None]) -> Together:
+    """Labels and affinity that keep the pods of a claim on one node, where only one can mount it.
 
-    A ReadWriteOnce volume can be mounted on one node only; all pods that share it go there.
+    Which node that is, nobody is told: a bound volume's own node affinity says it to the scheduler, and where the
+    volume can go to several nodes (a network disk) the pods that use it now do. So nothing outlives a node. A pod
+    can follow one claim only: the last, which is the one that versions are kept on.
     """
-    return next(iter(_nodes(found).values()), None)
+    bound = [claim for claim in claims(uses) if _on_one_node(found.get(claim))]
+    labels = {f"{CLAIM_LABEL_PREFIX}/{_short(claim)}": "mounted" for claim in bound}
+    if not bound:
+        return Together({}, {})
+    beside = {
+        "labelSelector": {"matchLabels": dict([list(labels.items())[-1]])},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    return Together(labels, {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [beside]}})
 
 
-def pinned(found: Mapping[str, Mapping[str, Any] | None]) -> str | None:
-    """A sentence for status about where pods must run because of their claims, or None."""
-    for claim, where in _nodes(found).items():
-        return f'pods run on node {where}, because PersistentVolumeClaim "{claim}" is ReadWriteOnce there'
-    return None
-
-
-def _nodes(found: Mapping[str, Mapping[str, Any] | None]) -> dict[str, str]:
-    """claim -> node, for the claims that only one node can mount."""
-    result = {}
-    for claim, pvc in found.items():
-        if pvc is None or {"ReadWriteMany", "ReadOnlyMany"} & set(pvc.get("spec", {}).get("accessModes", [])):
-            continue
-        if where := pvc["metadata"].get("annotations", {}).get(SELECTED_NODE):
-            result[claim] = where
-    return result
+def _on_one_node(claim: Mapping[str, Any] | None) -> bool:
+    return claim is not None and not {"ReadWriteMany", "ReadOnlyMany"} & set(
+        claim.get("spec", {}).get("accessModes", [])
+    )

@@ -106,6 +106,11 @@ def _address(host: str, port: int) -> Object:
     return {"socket_address": {"address": host, "port_value": port}}
 
 
+def _listening(host: str, port: int) -> Object:
+    address = {"address": host, "port_value": port, **({"ipv4_compat": True} if host == "::" else {})}
+    return {"socket_address": address}
+
+
 def _bootstrap(plan: TrafficPlan, folder: str, admin_port: int) -> Object:
     return {
         "node": {"id": "router", "cluster": "redstart"},
@@ -189,12 +194,12 @@ def _listeners(plan: TrafficPlan, folder: str) -> list[Object]:
         "http_filters": [_router_filter()],
     }
     return [
-        _listener("clients", plan.listen_port, clients),
-        _listener("stats", plan.stats_port, stats),
+        _listener("clients", plan.listen_on, plan.listen_port, clients),
+        _listener("stats", plan.listen_on, plan.stats_port, stats),
     ]
 
 
-def _listener(name: str, port: int, connection_manager: Object) -> Object:
+def _listener(name: str, host: str, port: int, connection_manager: Object) -> Object:
     manager = _typed(
         "envoy.filters.network.http_connection_manager",
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -202,7 +207,7 @@ def _listener(name: str, port: int, connection_manager: Object) -> Object:
     )
     return {
         "name": name,
-        "address": _address("0.0.0.0", port),  # noqa: S104
+        "address": _listening(host, port),
         "filter_chains": [{"filters": [manager]}],
     }
 
@@ -395,7 +400,8 @@ def _cluster(plan: TrafficPlan, name: str, priorities: list[str]) -> Object:
         "cluster_type": _typed(
             "envoy.clusters.dns",
             "extensions.clusters.dns.v3.DnsCluster",
-            dns_lookup_family="V4_ONLY",
+            # Both would be two hosts for each pod of a dual-stack cluster.
+            dns_lookup_family="V4_PREFERRED",
             dns_refresh_rate="1s",
             respect_dns_ttl=False,
         ),

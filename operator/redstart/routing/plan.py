@@ -52,7 +52,7 @@ class TrafficPlan:
 
     `weight` is the percentage of requests drawn for the canary. With `retry_on_stable` a request that fails on
     the canary is answered by stable within `timeout_seconds`. Without it no request that has reached a server is
-    sent again, to either arm."""
+    sent again, to either arm. `listen_on`: "::" answers IPv4 too."""
 
     number: int
     service: str
@@ -66,6 +66,7 @@ class TrafficPlan:
     health_port: int = 9102
     listen_port: int = 8080
     stats_port: int = 9902
+    listen_on: str = "::"
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 100:

@@ -36,7 +36,6 @@ SYNC_ANNOTATION = f"{GROUP}/plan"
 """Set on each router pod to the plan's number after the ConfigMap was written: any change of a pod makes its
 kubelet bring the ConfigMap's files up to date at once instead of within a minute."""
 BOOTSTRAP_ANNOTATION = f"{GROUP}/bootstrap"
-RESOURCES: Object = {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "256Mi"}}
 
 _USER = 65532
 _FOR_EVER = 2**31 - 1
@@ -71,6 +70,7 @@ def deployment(
     selector: Mapping[str, str],
     *,
     image: str,
+    resources: Object,
     pull_policy: str = "IfNotPresent",
     replicas: int = 1,
 ) -> Object:
@@ -86,7 +86,7 @@ def deployment(
             {"name": "http", "containerPort": plan.listen_port},
             {"name": "stats", "containerPort": plan.stats_port},
         ],
-        "resources": RESOURCES,
+        "resources": resources,
         "volumeMounts": [{"name": "config", "mountPath": FOLDER, "readOnly": True}],
         # Envoy calls itself ready with a cluster in which DNS has not found anybody yet, and would answer 503. So
         # a router takes no clients before it has reached a server once; afterwards, a server that is gone is no
@@ -159,6 +159,7 @@ def service(plan: TrafficPlan, labels: Mapping[str, str], selector: Mapping[str,
         "kind": "Service",
         "metadata": {"name": plan.service, "namespace": plan.namespace, "labels": dict(labels)},
         "spec": {
+            "ipFamilyPolicy": "PreferDualStack",
             "selector": dict(selector),
             "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,8 +53,18 @@ def served(progress: Progress, port: int | None = None) -> Iterator[int]:
         def log_message(self, format: str, *args: object) -> None:
             """Requests of the operator are no part of the run's log."""
 
-    server = ThreadingHTTPServer(("", wanted), Handler)
-    server.daemon_threads = True
+    host = os.environ.get("REDSTART_HOST", "0.0.0.0")  # noqa: S104 - a pod has the addresses its network gives it
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        daemon_threads = True
+
+        def server_bind(self) -> None:
+            if self.address_family == socket.AF_INET6:
+                self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # "::" is IPv4 too
+            super().server_bind()
+
+    server = Server((host, wanted), Handler)
     threading.Thread(target=server.serve_forever, name="progress", daemon=True).start()
     try:
         yield server.server_address[1]

@@ -76,10 +76,9 @@ def model_version(number: int = 1, *, model: str = "iris", uid: str = "version",
     }
 
 
-def claim(name: str, *modes: str, node: str | None = None, phase: str = "Bound") -> Object:
-    annotations = {"volume.kubernetes.io/selected-node": node} if node else {}
+def claim(name: str, *modes: str, phase: str = "Bound") -> Object:
     return {
-        "metadata": {"name": name, "annotations": annotations},
+        "metadata": {"name": name, "annotations": {"volume.kubernetes.io/selected-node": "gone-node"}},
         "spec": {"accessModes": list(modes)},
         "status": {"phase": phase},
     }

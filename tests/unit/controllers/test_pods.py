@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from redstart.api.v1alpha1.common import PodTemplate
+from redstart.api.v1alpha1.common import PodTemplate, Resources
 from redstart.controllers import pods
+from redstart.settings import Pods
 
 Object = dict[str, Any]
 
 
-def build(template: PodTemplate, **more: Any) -> Object:
+def build(template: PodTemplate, everywhere: Pods | None = None) -> Object:
     main = pods.restricted_container(
         "main",
         "runtime:1",
@@ -20,12 +21,18 @@ def build(template: PodTemplate, **more: Any) -> Object:
         command=["python"],
         args=["-m", "thing"],
         env={"OURS": "1", "SHARED": "ours"},
-        resources={"requests": {"cpu": "1"}},
+        needs=Resources(requests={"cpu": "100m", "memory": "1Gi"}, limits={"cpu": "1", "memory": "2Gi"}),
         ports={"http": 8080},
     )
     side = pods.restricted_container("side", "runtime:1", pull_policy="IfNotPresent")
+    fetch = pods.restricted_container("fetch", "runtime:1", pull_policy="IfNotPresent")
     init = pods.restricted_container("init", "runtime:1", pull_policy="IfNotPresent")
-    return pods.pod_spec([main, side], template=template, init_containers=[init], **more)
+    made = pods.pod_template(
+        pods.labels("TrainingJob", "iris", "trainer", {"redstart.dev/run": "3"}),
+        pods.pod_spec([main, side], init_containers=[fetch, init]),
+        annotations={"ours": "ours"},
+    )
+    return pods.dressed(made, template, everywhere or Pods())
 
 
 EVERYTHING = PodTemplate.model_validate(
@@ -52,7 +59,7 @@ EVERYTHING = PodTemplate.model_validate(
 @pytest.mark.parametrize("template", [PodTemplate(), EVERYTHING], ids=["no changes", "every change"])
 def test_a_pod_is_restricted(template: PodTemplate) -> None:
     # https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted
-    spec = build(template)
+    spec = build(template)["spec"]
     context = spec["securityContext"]
     assert context["runAsNonRoot"] is True
     assert context["runAsUser"] == context["fsGroup"] == 65532
@@ -69,15 +76,22 @@ def test_a_pod_is_restricted(template: PodTemplate) -> None:
     assert {"name": "tmp", "emptyDir": {}} in spec["volumes"]
 
 
-def test_a_template_changes_the_main_container_and_no_other() -> None:
-    plain, changed = build(PodTemplate()), build(EVERYTHING)
+def test_a_template_changes_the_main_container_and_of_the_others_what_fetch_needs() -> None:
+    plain, changed = build(PodTemplate())["spec"], build(EVERYTHING)["spec"]
     assert changed["containers"][1] == plain["containers"][1]
-    assert changed["initContainers"] == plain["initContainers"]
+    fetch, init = changed["initContainers"]
+    assert init == plain["initContainers"][1]
+    assert fetch == plain["initContainers"][0] | {
+        "env": [{"name": "SHARED", "value": "theirs"}, {"name": "NEW", "value": "2"}]
+    }
     main = changed["containers"][0]
     assert main["image"] == "example.com/mine:2"
     assert main["command"] == ["mine"]
     assert main["args"] == ["--fast"]
-    assert main["resources"] == {"limits": {"memory": "4Gi"}}
+    assert main["resources"] == {
+        "requests": {"cpu": "100m", "memory": "1Gi"},
+        "limits": {"cpu": "1", "memory": "4Gi"},
+    }
     assert main["env"] == [
         {"name": "OURS", "value": "1"},
         {"name": "SHARED", "value": "theirs"},
@@ -89,30 +103,88 @@ def test_a_template_changes_the_main_container_and_no_other() -> None:
 
 
 def test_a_command_in_place_of_ours_gets_none_of_our_arguments() -> None:
-    main = build(PodTemplate(command=["mine"]))["containers"][0]
+    main = build(PodTemplate(command=["mine"]))["spec"]["containers"][0]
     assert main["command"] == ["mine"]
     assert "args" not in main
 
 
 def test_building_changes_nothing_that_was_given() -> None:
-    main = pods.restricted_container("main", "runtime:1", pull_policy="Always", env={"A": "1"})
-    before = repr(main)
-    pods.pod_spec([main], template=EVERYTHING)
-    assert repr(main) == before
+    made = pods.pod_template(
+        {}, pods.pod_spec([pods.restricted_container("main", "r:1", pull_policy="Always")])
+    )
+    before = repr(made)
+    pods.dressed(made, EVERYTHING, SETTINGS)
+    assert repr(made) == before
 
 
-def test_a_pod_is_pinned_beside_the_templates_own_node_selector() -> None:
-    spec = build(EVERYTHING, node="node-1")
-    assert spec["nodeSelector"] == {"disk": "ssd", "kubernetes.io/hostname": "node-1"}
+SETTINGS = Pods.model_validate(
+    {
+        "labels": {"cost-center": "7", "team": "platform"},
+        "annotations": {"note": "settings"},
+        "nodeSelector": {"disk": "hdd", "pool": "ml"},
+        "tolerations": [{"key": "gpu"}, {"key": "ml"}],
+        "priorityClassName": "low",
+        "serviceAccountName": "helper",
+        "imagePullSecrets": [{"name": "registry"}, {"name": "mirror"}],
+        "env": [
+            {"name": "HTTPS_PROXY", "value": "http://proxy:3128"},
+            {"name": "SHARED", "value": "settings"},
+        ],
+        "trustedCertificates": "company",
+    }
+)
+
+
+def test_settings_reach_every_container_and_the_objects_template_wins() -> None:
+    plain, both = build(PodTemplate(), SETTINGS), build(EVERYTHING, SETTINGS)
+    for made in (plain, both):
+        spec = made["spec"]
+        assert made["metadata"]["labels"]["cost-center"] == "7"
+        assert {"name": "certificates", "configMap": {"name": "company"}} in spec["volumes"]
+        for container in (*spec["containers"], *spec["initContainers"]):
+            env = {entry["name"]: entry["value"] for entry in container["env"]}
+            assert env["HTTPS_PROXY"] == "http://proxy:3128"
+            assert env["SSL_CERT_FILE"] == "/redstart/certificates/ca.crt"
+            assert {
+                "name": "certificates",
+                "mountPath": "/redstart/certificates",
+                "readOnly": True,
+            } in container["volumeMounts"]
+    assert plain["metadata"]["labels"]["team"] == "platform"
+    assert both["metadata"]["labels"]["team"] == "a"
+    assert plain["spec"]["nodeSelector"] == {"disk": "hdd", "pool": "ml"}
+    assert both["spec"]["nodeSelector"] == {"disk": "ssd", "pool": "ml"}
+    assert both["spec"]["tolerations"] == [{"key": "gpu"}, {"key": "ml"}]
+    assert both["spec"]["imagePullSecrets"] == [{"name": "registry"}, {"name": "mirror"}]
+    assert (plain["spec"]["serviceAccountName"], both["spec"]["serviceAccountName"]) == ("helper", "trainer")
+    assert (plain["spec"]["priorityClassName"], both["spec"]["priorityClassName"]) == ("low", "high")
+    main = {entry["name"]: entry["value"] for entry in both["spec"]["containers"][0]["env"]}
+    assert main["SHARED"] == "theirs"
+
+
+def test_where_the_cluster_gives_users_no_pod_asks_for_one() -> None:
+    context = build(PodTemplate(), Pods(fixed_user=False))["spec"]["securityContext"]
+    assert context == {
+        "runAsNonRoot": True,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def test_a_templates_affinity_holds_beside_ours() -> None:
+    beside, away = {"topologyKey": "kubernetes.io/hostname"}, {"topologyKey": "zone"}
+    key = "requiredDuringSchedulingIgnoredDuringExecution"
+    main = pods.restricted_container("main", "r:1", pull_policy="Always")
+    made = pods.pod_template({}, pods.pod_spec([main], affinity={"podAffinity": {key: [beside]}}))
+    theirs = PodTemplate(affinity={"podAffinity": {key: [away]}, "nodeAffinity": {}})
+    assert pods.dressed(made, theirs, Pods())["spec"]["affinity"] == {
+        "podAffinity": {key: [away, beside]},
+        "nodeAffinity": {},
+    }
 
 
 def test_our_labels_and_annotations_win() -> None:
-    made = pods.pod_template(
-        pods.labels("TrainingJob", "iris", "trainer", {"redstart.dev/run": "3"}),
-        {},
-        template=EVERYTHING,
-        annotations={"ours": "ours"},
-    )
+    made = build(EVERYTHING)
     assert made["metadata"] == {
         "labels": {
             "team": "a",

@@ -65,7 +65,7 @@ def test_volumes_of_long_and_dotted_names_have_distinct_legal_names() -> None:
 PROBLEMS: dict[str, tuple[Object | None, str | None, str]] = {
     "a claim that does not exist is named": (None, "ClaimNotFound", '"models" does not exist'),
     "ReadWriteMany is fine": (claim("models", "ReadWriteMany"), None, ""),
-    "ReadWriteOnce is fine, its pods go to one node": (claim("models", "ReadWriteOnce", node="n"), None, ""),
+    "ReadWriteOnce is fine, its pods go to one node": (claim("models", "ReadWriteOnce"), None, ""),
     "ReadWriteOncePod cannot be shared": (
         claim("models", "ReadWriteOncePod"),
         "VolumeNotShared",
@@ -100,33 +100,57 @@ def test_reading_a_read_only_claim_is_fine() -> None:
     assert storage.problem([Use("pvc://data")], {"data": claim("data", "ReadOnlyMany")}) is None
 
 
-def test_two_claims_on_two_nodes_cannot_be_in_one_pod() -> None:
-    found = {
-        "data": claim("data", "ReadWriteOnce", node="a"),
-        "models": claim("models", "ReadWriteOnce", node="b"),
+def term(claim: str) -> Object:
+    beside = {
+        "labelSelector": {"matchLabels": {f"claims.redstart.dev/{claim}": "mounted"}},
+        "topologyKey": "kubernetes.io/hostname",
     }
-    problem = storage.problem([Use("pvc://data"), Use("pvc://models")], found)
-    assert problem is not None
-    assert problem.reason == "VolumeNotShared"
-    assert '"data" on node a and "models" on node b' in problem.message
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [beside]}}
 
 
-NODES: dict[str, tuple[Object | None, str | None]] = {
-    "a ReadWriteOnce claim on a node pins to it": (claim("c", "ReadWriteOnce", node="node-1"), "node-1"),
-    "a claim that several nodes can mount pins nothing": (
-        claim("c", "ReadWriteOnce", "ReadWriteMany", node="node-1"),
-        None,
+MODELS = Use("pvc://models/iris", writable=True)
+DATA = Use("pvc://data/iris.csv")
+TOGETHER: dict[str, tuple[list[Use], dict[str, Object | None], list[str], Object]] = {
+    "pods of a ReadWriteOnce claim follow each other, whatever node its annotation names": (
+        [MODELS],
+        {"models": claim("models", "ReadWriteOnce")},
+        ["models"],
+        term("models"),
     ),
-    "a claim whose node is not known yet pins nothing": (claim("c", "ReadWriteOnce"), None),
-    "a missing claim pins nothing": (None, None),
+    "a claim that waits for its first pod keeps its pods together as well": (
+        [MODELS],
+        {"models": claim("models", "ReadWriteOnce", phase="Pending")},
+        ["models"],
+        term("models"),
+    ),
+    "a claim that several nodes can mount keeps nothing together": (
+        [MODELS],
+        {"models": claim("models", "ReadWriteOnce", "ReadWriteMany")},
+        [],
+        {},
+    ),
+    "of two claims the one that versions are kept on is followed": (
+        [DATA, MODELS],
+        {"data": claim("data", "ReadWriteOnce"), "models": claim("models", "ReadWriteOnce")},
+        ["data", "models"],
+        term("models"),
+    ),
+    "where many nodes can mount the one of versions, the one of data is": (
+        [DATA, MODELS],
+        {"data": claim("data", "ReadWriteOnce"), "models": claim("models", "ReadWriteMany")},
+        ["data"],
+        term("data"),
+    ),
+    "a missing claim keeps nothing together": ([MODELS], {"models": None}, [], {}),
+    "a bucket has no node": ([Use("s3://models")], {}, [], {}),
 }
 
 
-@pytest.mark.parametrize(("found", "node"), NODES.values(), ids=NODES.keys())
-def test_node(found: Object | None, node: str | None) -> None:
-    assert storage.node({"c": found}) == node
-    pinned = storage.pinned({"c": found})
-    assert (pinned is not None) == (node is not None)
-    if pinned and node:
-        assert node in pinned
-        assert '"c"' in pinned
+@pytest.mark.parametrize(("uses", "found", "marked", "affinity"), TOGETHER.values(), ids=TOGETHER.keys())
+def test_together(
+    uses: list[Use], found: dict[str, Object | None], marked: list[str], affinity: Object
+) -> None:
+    made = storage.together(uses, found)
+    assert made.labels == {f"claims.redstart.dev/{name}": "mounted" for name in marked}
+    assert made.affinity == affinity
+    assert "gone-node" not in repr(made)

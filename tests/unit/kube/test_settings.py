@@ -75,6 +75,24 @@ healthPort: 9001
             id="half a second",
         ),
         pytest.param(
+            LEAST + "pods: {labels: {redstart.dev/model: a}}",
+            r"pods\.labels: redstart\.dev/model is set by the operator",
+            id="a label of ours",
+        ),
+        pytest.param(
+            LEAST + "pods: {env: [{name: REDSTART_HOST}]}",
+            r"pods\.env: REDSTART_HOST is set by the operator",
+            id="a variable of ours",
+        ),
+        pytest.param(
+            LEAST + "pods: {resources: {fetch: {limits: {memory: much}}}}",
+            r"pods\.resources\.fetch\.limits\.memory: use a number with",
+            id="no quantity",
+        ),
+        pytest.param(
+            LEAST + "pods: {listenOn: localhost}", r"pods\.listenOn: Input should be", id="no address"
+        ),
+        pytest.param(
             LEAST + "healthPort: 8080", "metricsPort and healthPort must differ", id="one port for two"
         ),
     ],

@@ -117,6 +117,18 @@ def test_helm_finds_no_fault() -> None:
             "settings.leaderElection.leaseDuration=10500ms",
             "settings.leaderElection.leaseDuration: 10500ms must be whole seconds",
         ),
+        (
+            "settings.pods.labels.redstart\\.dev/model=a",
+            "settings.pods.labels: redstart.dev/model is set by the operator",
+        ),
+        (
+            "settings.pods.resources.router.limits.memory=much",
+            "/router/limits/memory': 'much' does not match",
+        ),
+        (
+            "settings.pods.listenOn=localhost",
+            "/settings/pods/listenOn': value must be one of '::', '0.0.0.0'",
+        ),
         ("settings.leaderElection=null", "/settings': missing property 'leaderElection'"),
         ("networkPolicy.egress=null", "/networkPolicy': missing property 'egress'"),
     ],
@@ -208,11 +220,19 @@ def test_every_setting_of_the_operator_is_in_the_chart() -> None:
 
 def test_settings_given_reach_the_file() -> None:
     rendered = objects(
-        "settings.log.format=json", "watchNamespaces={team-a}", "images.router.digest=sha256:" + "0" * 64
+        "settings.log.format=json",
+        "watchNamespaces={team-a}",
+        "images.router.digest=sha256:" + "0" * 64,
+        "settings.pods.env[0].name=HTTPS_PROXY,settings.pods.env[0].value=http://proxy:3128",
+        "settings.pods.resources.server.limits.cpu=null",
+        "settings.pods.trustedCertificates=company",
     )
     taken = parse(one("ConfigMap", rendered)["data"]["settings.yaml"])
     assert taken.log.format == "json"
     assert taken.watch_namespaces == ("team-a",)
+    assert taken.pods.env[0].value == "http://proxy:3128"
+    assert taken.pods.resources.server.limits == {"memory": "1Gi"}
+    assert taken.pods.trusted_certificates == "company"
     assert taken.images.router == "docker.io/envoyproxy/envoy@sha256:" + "0" * 64
 
 

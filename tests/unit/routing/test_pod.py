@@ -13,7 +13,10 @@ LABELS = SELECTOR | {"app.kubernetes.io/managed-by": "redstart"}
 
 def deployment(**more: Any) -> dict[str, Any]:
     plan = make_canary_plan(**more)
-    return pod.deployment(plan, LABELS, SELECTOR, image="envoyproxy/envoy:v1.40.0", replicas=2)
+    needs = {"limits": {"memory": "256Mi"}}
+    return pod.deployment(
+        plan, LABELS, SELECTOR, image="envoyproxy/envoy:v1.40.0", resources=needs, replicas=2
+    )
 
 
 def test_children(golden: Callable[[str, str], None]) -> None:

@@ -128,37 +128,21 @@ class LocalObjectReference(Model):
 _OPAQUE: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
 
 
-class PodTemplate(Model):
-    """What may be changed about a generated pod. An allow-list: a whole pod spec passed through would run on
-    the operator's authority, so securityContext and volumes are not among it."""
+_OUR_LABELS = (
+    "!has(self.labels) || self.labels.all(k, !k.startsWith('redstart.dev/') && "
+    "!k.startsWith('app.kubernetes.io/'))",
+    "template.labels: redstart.dev/* and app.kubernetes.io/* are set by the operator; use another prefix",
+)
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "!has(self.env) || self.env.all(e, !e.name.startsWith('REDSTART_'))",
-                "template.env: names that begin with REDSTART_ are set by the operator; choose another name",
-            ),
-            (
-                "!has(self.labels) || self.labels.all(k, !k.startsWith('redstart.dev/') && "
-                "!k.startsWith('app.kubernetes.io/'))",
-                "template.labels: redstart.dev/* and app.kubernetes.io/* are set by the operator; "
-                "use another prefix",
-            ),
-            (
-                "!has(self.args) || has(self.command)",
-                "template.args: Redstart's own command takes no arguments; give template.command too",
-            ),
-        )
-    )
+
+class Placement(Model):
+    """What a pod carries beside its containers, and where it may run. An allow-list: a whole pod spec passed through
+    would run on the operator's authority, so securityContext and volumes are not among it."""
 
     labels: Annotated[dict[ShortText, ShortText], Field(max_length=32)] | None = None
     """Labels added to the pod, for instance kueue.x-k8s.io/queue-name."""
     annotations: Annotated[dict[ShortText, Text], Field(max_length=32)] | None = None
     """Annotations added to the pod."""
-    resources: Resources | None = None
-    """CPU and memory of the main container."""
-    env: Annotated[list[EnvVar], Field(max_length=64)] | None = None
-    """Environment variables of the main container."""
     node_selector: Annotated[dict[ShortText, ShortText], Field(max_length=32)] | None = None
     """Node labels that the pod needs."""
     affinity: Annotated[dict[str, Any], Field(json_schema_extra=_OPAQUE)] | None = None
@@ -187,6 +171,35 @@ class PodTemplate(Model):
     """Secrets for pulling the image."""
     service_account_name: Name | None = None
     """ServiceAccount of the pod, for workload identity. Its token is not mounted."""
+    resources: Resources | None = None
+    """CPU and memory of the main container. What is not named here comes from the operator's settings."""
+
+
+class RouterTemplate(Placement):
+    """What may be changed about the router's pods."""
+
+    model_config = ConfigDict(json_schema_extra=rules(_OUR_LABELS))
+
+
+class PodTemplate(Placement):
+    """What may be changed about a generated pod."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.env) || self.env.all(e, !e.name.startsWith('REDSTART_'))",
+                "template.env: names that begin with REDSTART_ are set by the operator; choose another name",
+            ),
+            _OUR_LABELS,
+            (
+                "!has(self.args) || has(self.command)",
+                "template.args: Redstart's own command takes no arguments; give template.command too",
+            ),
+        )
+    )
+
+    env: Annotated[list[EnvVar], Field(max_length=64)] | None = None
+    """Environment variables of the main container, and of the step that fetches the artifact."""
     image: Annotated[str, StringConstraints(min_length=1, max_length=512)] | None = None
     """Image of the main container in place of Redstart's runtime."""
     command: Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None

@@ -18,6 +18,7 @@ from redstart.api.v1alpha1.common import (
     PodTemplate,
     PositiveDuration,
     Resources,
+    RouterTemplate,
     ShortText,
     Status,
     Text,
@@ -69,7 +70,7 @@ class Predictor(Model):
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     """Number of serving pods; 0 stops the service."""
     resources: Resources | None = None
-    """CPU and memory of the server; by default requests of 100m and 256Mi and a limit of 1Gi of memory."""
+    """CPU and memory of the server. What is not named here comes from the operator's settings."""
     template: PodTemplate = PodTemplate()
     """Changes to the serving pod. A change is a new revision and goes through the rollout."""
 
@@ -159,6 +160,8 @@ class InferenceServiceSpec(Model):
     """Which version is served."""
     predictor: Predictor = Predictor()
     """The pods that serve."""
+    router: RouterTemplate = RouterTemplate()
+    """Changes to the router's pods, which follow in a rolling update."""
     rollout: Rollout = Rollout()
     """How a new revision comes in. A rollout keeps the policy that it started with; paused and onNewVersion act at
     once."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from redstart.api import durations
-from redstart.controllers import pods, storage
+from redstart.controllers import pods
 from redstart.controllers.inference_service import serving
 from redstart.controllers.inference_service.comparison import ignored_by
 from redstart.controllers.inference_service.observe import Observed
@@ -69,9 +69,11 @@ def _router(observed: Observed, record: Record, context: Context) -> Iterable[Ob
         image=settings.images.router,
         pull_policy=settings.image_pull_policy,
         replicas=settings.router.replicas,
+        resources=settings.pods.resources.router.to_dict(),
     )
+    present = pods.dressed(deployment["spec"]["template"], observed.spec.router, settings.pods)
     made = _made_for_this(observed)
-    template = (serving.stored_template(made) if made is not None else None) or deployment["spec"]["template"]
+    template = (serving.stored_template(made) if made is not None else None) or present
     deployment["spec"]["template"] = template
     deployment["metadata"]["annotations"] = {
         MADE_FOR_ANNOTATION: str(observed.generation),
@@ -111,6 +113,7 @@ def _plan(observed: Observed, record: Record, context: Context) -> TrafficPlan:
         weight=record.weight,
         retry_on_stable=record.traffic.retry_on_stable,
         timeout_seconds=durations.seconds(record.traffic.timeout),
+        listen_on=context.settings.pods.listen_on,
     )
 
 
@@ -138,7 +141,6 @@ def _template(observed: Observed, record: Record, role: Role, context: Context) 
     if version is None or ignored is None:
         return None
     settings = context.settings
-    claims = storage.claims([storage.Use(version.artifact.uri)])
     return serving.pod_template(
         observed.name,
         observed.spec,
@@ -149,8 +151,9 @@ def _template(observed: Observed, record: Record, role: Role, context: Context) 
             settings.image_pull_policy,
             int(settings.serving.drain),
             settings.allowed_formats,
+            settings.pods,
         ),
-        node=storage.node({claim: observed.claims.get(claim) for claim in claims}),
+        claims=observed.claims,
         timeout=durations.seconds(observed.spec.traffic.timeout),
         ignored=ignored,
     )

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from redstart.api.v1alpha1 import InferenceServiceSpec
-from redstart.api.v1alpha1.common import GROUP, Artifact, PodTemplate
-from redstart.controllers import pods, storage
+from redstart.api.v1alpha1.common import GROUP, Artifact, PodTemplate, Resources
+from redstart.controllers import pods, resources, storage
 from redstart.controllers.inference_service.record import Role
+from redstart.controllers.pods import FETCH
 from redstart.routing.envoy import READY_PATH
 from redstart.routing.plan import last_resort_name
+from redstart.settings import Pods
 
 Object = dict[str, Any]
 
@@ -34,10 +36,6 @@ SERVER_PORT = 8080
 SNAPSHOT_PORT = 9102
 LIVE_PATH = "/v2/health/live"
 
-_DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
-_FETCH_RESOURCES = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
-_SIDECAR_RESOURCES = {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}}
-
 
 @dataclass(frozen=True)
 class Runtime:
@@ -46,9 +44,10 @@ class Runtime:
     image: str
     pull_policy: str
     drain_seconds: int
+    """How long a pod that is going away goes on answering: longer than the cluster's DNS cache."""
     formats: tuple[str, ...]
     """Which formats of models a server may load."""
-    """How long a pod that is going away goes on answering: longer than the cluster's DNS cache."""
+    pods: Pods = Pods()  # noqa: RUF009 - frozen
 
 
 def child_name(service: str, revision: str) -> str:
@@ -82,7 +81,7 @@ def pod_template(
     artifact: Artifact,
     runtime: Runtime,
     *,
-    node: str | None,
+    claims: Mapping[str, Object | None],
     timeout: float,
     ignored: Mapping[str, str],
 ) -> Object:
@@ -93,7 +92,8 @@ def pod_template(
     use = storage.Use(
         artifact.uri, artifact.secret_ref.name if artifact.secret_ref else None, folder_only=True
     )
-    source = storage.mounts([use])
+    source, together = storage.mounts([use]), storage.together([use], claims)
+    needs = runtime.pods.resources
     model = {"name": "model", "mountPath": "/redstart/model"}
     run = {"name": "run", "mountPath": "/redstart/run"}
     identity = {
@@ -101,10 +101,14 @@ def pod_template(
         "REDSTART_VERSION": role.version,
         "REDSTART_REVISION": role.revision,
         "REDSTART_DIGEST": role.digest,
+        "REDSTART_HOST": runtime.pods.listen_on,
     }
-    resources = spec.predictor.resources.to_dict() if spec.predictor.resources else _DEFAULT_RESOURCES
+    own_needs = needs.server
+    if spec.predictor.resources is not None:
+        merged = resources.merged(spec.predictor.resources, needs.server.to_dict())
+        own_needs = Resources.model_validate(merged)
     fetch = pods.restricted_container(
-        "fetch",
+        FETCH,
         runtime.image,
         pull_policy=runtime.pull_policy,
         command=["python", "-m", "redstart.artifacts", "fetch"],
@@ -112,7 +116,7 @@ def pod_template(
             *("--uri", artifact.uri, "--digest", artifact.digest, "--into", "/redstart/model"),
             *(("--secret", use.secret) if use.secret else ()),
         ],
-        resources=_FETCH_RESOURCES,
+        needs=needs.fetch,
         mounts=[*source.mounts, model],
     )
     # A server that is not ours is asked by the sidecar.
@@ -125,7 +129,7 @@ def pod_template(
         command=["python", "-m", "redstart.sidecar"],
         env=identity | asked,
         ports={"metrics": SNAPSHOT_PORT},
-        resources=_SIDECAR_RESOURCES,
+        needs=needs.sidecar,
         mounts=[run, {**model, "readOnly": True}],
         restartPolicy="Always",
     )
@@ -138,7 +142,7 @@ def pod_template(
         | {"REDSTART_FORMATS": ",".join(runtime.formats)}
         | ({IGNORED_VARIABLE: _unexpanded(ignored)} if ignored else {}),
         ports={"http": SERVER_PORT},
-        resources=resources,
+        needs=own_needs,
         mounts=[{**model, "readOnly": True}, run],
         readinessProbe={
             "httpGet": {"path": READY_PATH, "port": SNAPSHOT_PORT},
@@ -156,24 +160,22 @@ def pod_template(
         },
         lifecycle={"preStop": {"sleep": {"seconds": runtime.drain_seconds}}},
     )
-    template = spec.predictor.template
-    return pods.pod_template(
-        pod_labels(service, spec.model.name, role),
+    made = pods.pod_template(
+        pod_labels(service, spec.model.name, role) | together.labels,
         pods.pod_spec(
             [server],
-            template=template,
             init_containers=[fetch, sidecar],
             volumes=[*source.volumes, {"name": "model", "emptyDir": {}}, {"name": "run", "emptyDir": {}}],
-            node=node,
+            affinity=together.affinity or None,
             terminationGracePeriodSeconds=runtime.drain_seconds + int(timeout) + 5,
         ),
-        template=template,
         annotations={
             "prometheus.io/scrape": "true",
             "prometheus.io/port": str(SNAPSHOT_PORT),
             "prometheus.io/path": "/metrics",
         },
     )
+    return pods.dressed(made, spec.predictor.template, runtime.pods)
 
 
 def _unexpanded(ignored: Mapping[str, str]) -> str:

@@ -70,8 +70,8 @@ def _create(observed: Observed, spec: ModelVersionSpec, runtime: Runtime) -> Pla
         if problem.reason == "ClaimNotFound":
             return Plan(Verification(unknown("Verified", *problem), "Waiting"), requeue=LOOK_AGAIN)
         return Plan(Verification(unknown("Verified", *problem), "Stalled"), requeue=LOOK_AGAIN)
-    message = _told("the verification is starting", observed)
-    create = jobs.job(observed.resource, spec, runtime, node=storage.node(observed.claims))
+    message = "the verification is starting"
+    create = jobs.job(observed.resource, spec, runtime, observed.claims, observed.trained)
     return Plan(_under_way("Starting", message), create=create, requeue=LOOK_AGAIN)
 
 
@@ -79,15 +79,15 @@ def _running(observed: Observed, job: Object) -> Verification:
     alive = [pod for pod in newest_first(observed.pods) if pod_status.is_alive(pod)]
     failed = why_failed([pod for pod in observed.pods if not pod_status.is_alive(pod)])
     if alive and (problem := pod_status.blocked(alive[0])) is not None:
-        return _under_way(problem.reason, _told(problem.message, observed))
+        return _under_way(problem.reason, problem.message)
     if observed.warning:
-        return _under_way(observed.warning.reason, _told(observed.warning.message, observed))
+        return _under_way(observed.warning.reason, observed.warning.message)
     if failed is not None:
         attempts = job.get("status", {}).get("failed", 0)
         return _under_way(failed.reason, f"{failed.message} (tried {attempts} times; trying again)")
     running = bool(alive) and pod_status.is_running(alive[0])
     what = "the artifact is being verified" if running else "the verification is starting"
-    return _under_way("Verifying" if running else "Starting", _told(what, observed))
+    return _under_way("Verifying" if running else "Starting", what)
 
 
 def _ended(observed: Observed, job: Object) -> Plan:
@@ -134,9 +134,3 @@ def _under_way(reason: str, message: str) -> Verification:
 
 def _rejected(reason: str, message: str) -> Verification:
     return Verification(false("Verified", reason, message), "Rejected")
-
-
-def _told(message: str, observed: Observed) -> str:
-    """The message, and where pods are bound to run."""
-    pinned = storage.pinned(observed.claims)
-    return f"{message}; {pinned}" if pinned else message

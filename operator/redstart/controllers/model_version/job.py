@@ -7,18 +7,20 @@ and has no credentials.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from redstart.api.v1alpha1 import ModelVersionSpec
 from redstart.api.v1alpha1.common import GROUP, PodTemplate
 from redstart.api.v1alpha1.digest import digest
 from redstart.controllers import pods, storage
+from redstart.controllers.pods import FETCH
 from redstart.controllers.storage import Use
+from redstart.settings import Pods
 
 Object = dict[str, Any]
 
 COMPONENT = "verifier"
-FETCH = "fetch"
 VERIFY = "verify"
 EXIT_LASTING = 3
 """Exit code of both for a fault that would be the same again."""
@@ -30,8 +32,6 @@ _SUFFIX = "-verify"
 _LONGEST_NAME = 63  # a Job's name is a label of its pods
 _ATTEMPTS = 4
 _DEADLINE = 3600
-_FETCH_RESOURCES = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}
-_VERIFY_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "4Gi"}}
 
 
 class Runtime(NamedTuple):
@@ -40,6 +40,7 @@ class Runtime(NamedTuple):
     image: str
     pull_policy: str
     allowed_formats: tuple[str, ...]
+    pods: Pods = Pods()
 
 
 def job_name(version: str) -> str:
@@ -61,12 +62,21 @@ def use(spec: ModelVersionSpec) -> Use:
     return Use(artifact.uri, artifact.secret_ref.name if artifact.secret_ref else None, folder_only=True)
 
 
-def job(owner: Object, spec: ModelVersionSpec, runtime: Runtime, *, node: str | None) -> Object:
-    """The Job. `node`: see storage.node."""
+def job(
+    owner: Object,
+    spec: ModelVersionSpec,
+    runtime: Runtime,
+    claims: Mapping[str, Object | None],
+    trained: PodTemplate | None = None,
+) -> Object:
+    """The Job. `claims`: each claim of `use`, as read. `trained`: the template of the TrainingJob that made the
+    version; what got its trainer a node and an image gets its verifier one."""
     name = owner["metadata"]["name"]
     labels = pods.labels("ModelVersion", name, COMPONENT, {f"{GROUP}/model": spec.model})
     read = use(spec)
     mounted = storage.mounts([read])
+    together = storage.together([read], claims)
+    template = _of_verifier(trained or PodTemplate())
     model = {"name": "model", "mountPath": "/redstart/model"}
     fetch = pods.restricted_container(
         FETCH,
@@ -77,7 +87,7 @@ def job(owner: Object, spec: ModelVersionSpec, runtime: Runtime, *, node: str | 
             *("--uri", spec.artifact.uri, "--digest", spec.artifact.digest, "--into", "/redstart/model"),
             *(("--secret", read.secret) if read.secret else ()),
         ],
-        resources=_FETCH_RESOURCES,
+        needs=runtime.pods.resources.fetch,
         mounts=[*mounted.mounts, model],
     )
     verify = pods.restricted_container(
@@ -86,7 +96,7 @@ def job(owner: Object, spec: ModelVersionSpec, runtime: Runtime, *, node: str | 
         pull_policy=runtime.pull_policy,
         command=["python", "-m", "redstart.server", "verify"],
         args=["--model-dir", "/redstart/model", "--formats", ",".join(runtime.allowed_formats)],
-        resources=_VERIFY_RESOURCES,
+        needs=runtime.pods.resources.verifier,
         mounts=[{**model, "readOnly": True}],
     )
     return {
@@ -95,7 +105,8 @@ def job(owner: Object, spec: ModelVersionSpec, runtime: Runtime, *, node: str | 
         "metadata": {
             "name": job_name(name),
             "namespace": owner["metadata"]["namespace"],
-            "labels": labels,
+            # As for the trainer: a queueing system looks for its label on the Job itself.
+            "labels": {**(template.labels or {}), **labels},
             "annotations": {ARTIFACT_ANNOTATION: artifact_digest(spec)},
         },
         "spec": {
@@ -108,17 +119,24 @@ def job(owner: Object, spec: ModelVersionSpec, runtime: Runtime, *, node: str | 
             "podFailurePolicy": {
                 "rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [EXIT_LASTING]}}]
             },
-            "template": pods.pod_template(
-                labels,
-                pods.pod_spec(
-                    [verify],
-                    template=PodTemplate(),
-                    init_containers=[fetch],
-                    volumes=[*mounted.volumes, {"name": "model", "emptyDir": {}}],
-                    node=node,
-                    restartPolicy="Never",
+            "template": pods.dressed(
+                pods.pod_template(
+                    labels | together.labels,
+                    pods.pod_spec(
+                        [verify],
+                        init_containers=[fetch],
+                        volumes=[*mounted.volumes, {"name": "model", "emptyDir": {}}],
+                        affinity=together.affinity or None,
+                        restartPolicy="Never",
+                    ),
                 ),
-                template=PodTemplate(),
+                template,
+                runtime.pods,
             ),
         },
     }
+
+
+def _of_verifier(trained: PodTemplate) -> PodTemplate:
+    """All but what is about the trainer's own container: what it runs, and the resources that learning takes."""
+    return trained.model_copy(update={"image": None, "command": None, "args": None, "resources": None})

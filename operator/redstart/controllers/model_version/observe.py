@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from redstart.api.v1alpha1 import ModelVersionSpec
+from redstart.api.v1alpha1.common import PodTemplate
 from redstart.api.v1alpha1.model_version import ModelVersionStatus, QuarantinedBy, Serving
 from redstart.controllers import job_reads, storage
 from redstart.controllers.job_status import ending
@@ -17,7 +18,15 @@ from redstart.controllers.model_version.outcome import Outcome, outcome, verifie
 from redstart.controllers.storage import Problem
 from redstart.kube.cluster import Cluster
 from redstart.kube.controller import Context
-from redstart.kube.kinds import INFERENCE_SERVICE, JOB, MODEL_VERSION, PERSISTENT_VOLUME_CLAIM, POD, Key
+from redstart.kube.kinds import (
+    INFERENCE_SERVICE,
+    JOB,
+    MODEL_VERSION,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    TRAINING_JOB,
+    Key,
+)
 
 Object = dict[str, Any]
 
@@ -39,6 +48,8 @@ class Observed:
     """What the newest event about a pod or Job that does not get on warns of."""
     outcome: Outcome | None = None
     claims: Mapping[str, Object | None] = field(default_factory=dict)
+    trained: PodTemplate | None = None
+    """The template of the TrainingJob that made it, where there is one still."""
     serving: list[Serving] = field(default_factory=list)
     quarantine: list[QuarantinedBy] = field(default_factory=list)
 
@@ -75,6 +86,7 @@ async def observe(key: Key, context: Context) -> Observed | None:
             claim: cluster.get(PERSISTENT_VOLUME_CLAIM, key.namespace, claim)
             for claim in storage.claims([use(spec)])
         },
+        trained=_trained(spec, key, cluster),
         serving=_serving(key, cluster),
         quarantine=_quarantine(key, cluster),
     )
@@ -93,6 +105,16 @@ def _status(resource: Object) -> ModelVersionStatus:
         return ModelVersionStatus.model_validate(resource.get("status", {}))
     except ValidationError:
         return ModelVersionStatus()
+
+
+def _trained(spec: ModelVersionSpec, key: Key, cluster: Cluster) -> PodTemplate | None:
+    """What the TrainingJob of the version says of pods; one that cannot be read says nothing."""
+    name = spec.lineage.training_job if spec.lineage else None
+    found = cluster.get(TRAINING_JOB, key.namespace, name) if name else None
+    try:
+        return PodTemplate.model_validate(found["spec"].get("template", {})) if found else None
+    except ValidationError:
+        return None
 
 
 def _serving(key: Key, cluster: Cluster) -> list[Serving]:

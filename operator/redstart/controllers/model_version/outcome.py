@@ -9,7 +9,8 @@ from typing import Any, Literal
 from redstart.api.v1alpha1.model_version import Importance
 from redstart.controllers import pod_status, reports
 from redstart.controllers.job_status import Ending, ending, newest_first
-from redstart.controllers.model_version.job import EXIT_LASTING, FETCH, VERIFY
+from redstart.controllers.model_version.job import EXIT_LASTING, VERIFY
+from redstart.controllers.pods import FETCH
 from redstart.controllers.reports import BadReportError, Details
 
 Object = dict[str, Any]

@@ -84,7 +84,9 @@ def _refused(error: errors.ApiError) -> Verification:
 
 
 def _runtime(settings: Settings) -> Runtime:
-    return Runtime(settings.images.runtime, settings.image_pull_policy, settings.allowed_formats)
+    return Runtime(
+        settings.images.runtime, settings.image_pull_policy, settings.allowed_formats, settings.pods
+    )
 
 
 def _served(service: Object, cluster: Cluster) -> Iterable[Key]:

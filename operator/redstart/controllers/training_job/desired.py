@@ -124,11 +124,11 @@ def _start(observed: Observed, run: Run | None, spec: TrainingJobSpec, runtime: 
         else ""
     )
     return Plan(
-        State("Pending", "Reconciling", "Starting", _told(f"run {number} is starting{why}", observed)),
+        State("Pending", "Reconciling", "Starting", f"run {number} is starting{why}"),
         started,
         start=(
             jobs.config_map(observed.resource, spec, number, runtime),
-            jobs.job(observed.resource, spec, number, runtime, node=storage.node(observed.claims)),
+            jobs.job(observed.resource, spec, number, runtime, observed.claims),
         ),
         requeue=PROGRESS_INTERVAL,
     )
@@ -225,15 +225,15 @@ def _running(
         return Plan(state, run, requeue=LOOK_AGAIN)
     progress = None
     if problem is not None:
-        state = State("Pending", "Reconciling", problem.reason, _told(problem.message, observed))
+        state = State("Pending", "Reconciling", problem.reason, problem.message)
     elif pod is None and reported(observed.pods_of(job)) is not None:
         # The kubelet tells of the pod's end some time before the Job controller tells of the Job's.
         state = _reading_result(run)
     elif pod is None or not pod_status.is_running(pod):
-        state = State("Pending", "Reconciling", "Starting", _told(f"run {run.number} is starting", observed))
+        state = State("Pending", "Reconciling", "Starting", f"run {run.number} is starting")
     else:
         progress = observed.progress or observed.status.progress
-        state = State("Running", "Reconciling", "Running", _told(f"run {run.number} is under way", observed))
+        state = State("Running", "Reconciling", "Running", f"run {run.number} is under way")
     if state.phase == "Pending" and _has_run(observed, run):
         state = state._replace(phase="Running")
     if (failed := _last_failure(observed, job)) is not None:
@@ -355,9 +355,3 @@ def _held_up(observed: Observed, outcome: Outcome) -> Outcome:
     if outcome.reason != "DeadlineExceeded" or observed.status.phase != "Pending" or ready is None:
         return outcome
     return replace(outcome, message=f"{outcome.message}; when last seen: {ready.message}")
-
-
-def _told(message: str, observed: Observed) -> str:
-    """The message, and where pods are bound to run."""
-    pinned = storage.pinned(observed.claims)
-    return f"{message}; {pinned}" if pinned else message

@@ -17,6 +17,7 @@ from redstart.api.v1alpha1.common import GROUP
 from redstart.api.v1alpha1.digest import TRAINER_FIELDS, changed_fields, digest, training_fields
 from redstart.controllers import pods, storage
 from redstart.controllers.storage import Use
+from redstart.settings import Pods
 
 Object = dict[str, Any]
 
@@ -39,7 +40,6 @@ SUSPENDED_ANNOTATION = f"{GROUP}/suspended"
 TRAIN_ANNOTATION = f"{GROUP}/train"
 """On a TrainingJob, by its user: a new value asks for a new run."""
 
-_RESOURCES = {"requests": {"cpu": "100m", "memory": "512Mi"}}
 _NOT_FOR_TRAINER = frozenset({"suspend", "backoff_limit", "active_deadline"})
 
 
@@ -49,6 +49,7 @@ class Runtime(NamedTuple):
     image: str
     pull_policy: str
     allowed_formats: Sequence[str]
+    pods: Pods = Pods()
 
 
 def run_digest(spec: TrainingJobSpec, annotations: Mapping[str, str]) -> str:
@@ -112,17 +113,21 @@ def config_map(owner: Object, spec: TrainingJobSpec, number: int, runtime: Runti
     }
 
 
-def job(owner: Object, spec: TrainingJobSpec, number: int, runtime: Runtime, *, node: str | None) -> Object:
-    """The Job of one run: one pod, tried again for passing faults only. `node`: see storage.node."""
+def job(
+    owner: Object, spec: TrainingJobSpec, number: int, runtime: Runtime, claims: Mapping[str, Object | None]
+) -> Object:
+    """The Job of one run: one pod, tried again for passing faults only. `claims`: each claim of `uses`, as read."""
     metadata = _metadata(owner, spec, number)
     mounted = storage.mounts(uses(spec))
+    together = storage.together(uses(spec), claims)
     trainer = pods.restricted_container(
         CONTAINER,
         runtime.image,
         pull_policy=runtime.pull_policy,
         command=["python", "-m", "redstart.trainer"],
         ports={"progress": PROGRESS_PORT},
-        resources=_RESOURCES,
+        needs=runtime.pods.resources.trainer,
+        env={"REDSTART_HOST": runtime.pods.listen_on},
         mounts=[
             {"name": "job", "mountPath": "/redstart/job.json", "subPath": "job.json", "readOnly": True},
             *mounted.mounts,
@@ -152,16 +157,18 @@ def job(owner: Object, spec: TrainingJobSpec, number: int, runtime: Runtime, *, 
                     }
                 ]
             },
-            "template": pods.pod_template(
-                metadata["labels"],
-                pods.pod_spec(
-                    [trainer],
-                    template=spec.template,
-                    volumes=[{"name": "job", "configMap": {"name": metadata["name"]}}, *mounted.volumes],
-                    node=node,
-                    restartPolicy="Never",
+            "template": pods.dressed(
+                pods.pod_template(
+                    metadata["labels"] | together.labels,
+                    pods.pod_spec(
+                        [trainer],
+                        volumes=[{"name": "job", "configMap": {"name": metadata["name"]}}, *mounted.volumes],
+                        affinity=together.affinity or None,
+                        restartPolicy="Never",
+                    ),
                 ),
-                template=spec.template,
+                spec.template,
+                runtime.pods,
             ),
         },
     }

@@ -122,7 +122,9 @@ def _refused(error: errors.ApiError) -> State:
 
 
 def _runtime(settings: Settings) -> Runtime:
-    return Runtime(settings.images.runtime, settings.image_pull_policy, settings.allowed_formats)
+    return Runtime(
+        settings.images.runtime, settings.image_pull_policy, settings.allowed_formats, settings.pods
+    )
 
 
 def _same_model(changed: Object, cluster: Cluster) -> Iterable[Key]:

@@ -21,7 +21,7 @@ def pod(
     runtime = serving.Runtime(IMAGE, "IfNotPresent", 35, formats)
     asked = spec(predictor=predictor)
     made = serving.pod_template(
-        "m", asked, role(1), artifact(1), runtime, node=None, timeout=timeout, ignored=ignored or {}
+        "m", asked, role(1), artifact(1), runtime, claims={}, timeout=timeout, ignored=ignored or {}
     )
     return made["spec"]
 

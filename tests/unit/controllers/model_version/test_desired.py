@@ -89,12 +89,6 @@ STEPS: dict[str, tuple[Observed, str, list[str], str]] = {
         ["create iris-v1-verify"],
         "Starting: the verification is starting",
     ),
-    "its pod goes where its volume is": (
-        observed(claims={"models": claim("models", "ReadWriteOnce", node="node-1")}),
-        "Verifying Reconciling GatesPassed",
-        ["create iris-v1-verify"],
-        "pods run on node node-1",
-    ),
     "its volume is missing, and may still come": (
         observed(claims={"models": None}),
         "Pending Reconciling GatesPassed",

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.unit.controllers.objects import Object, documents, model_version, sha
+from tests.unit.controllers.objects import Object, claim, documents, model_version, sha
 
 from redstart.api.v1alpha1 import ModelVersionSpec
+from redstart.api.v1alpha1.common import PodTemplate
 from redstart.controllers.model_version import job as jobs
 from redstart.controllers.model_version.job import Runtime
 
 RUNTIME = Runtime("runtime:1", "IfNotPresent", ("ONNX", "Skops"))
 
 
-def build(owner: Object, node: str | None = None) -> Object:
-    return jobs.job(owner, ModelVersionSpec.model_validate(owner["spec"]), RUNTIME, node=node)
+def build(owner: Object, trained: PodTemplate | None = None, mode: str = "ReadWriteOnce") -> Object:
+    spec = ModelVersionSpec.model_validate(owner["spec"])
+    return jobs.job(owner, spec, RUNTIME, {"models": claim("models", mode)}, trained)
 
 
 def bucket(secret: str = "store") -> Object:
@@ -29,11 +31,40 @@ def bucket(secret: str = "store") -> Object:
 
 
 def test_from_a_volume(golden: Callable[[str, str], None]) -> None:
-    golden("volume.yaml", documents([build(model_version(), "node-1")]))
+    golden("volume.yaml", documents([build(model_version())]))
 
 
 def test_from_a_bucket(golden: Callable[[str, str], None]) -> None:
     golden("bucket.yaml", documents([build(bucket())]))
+
+
+def test_a_verifier_goes_where_its_trainer_went_and_runs_nothing_of_the_trainers() -> None:
+    trained = PodTemplate.model_validate(
+        {
+            "labels": {"cost-center": "7"},
+            "tolerations": [{"key": "ml"}],
+            "imagePullSecrets": [{"name": "registry"}],
+            "serviceAccountName": "trainer",
+            "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+            "resources": {"limits": {"nvidia.com/gpu": "1"}},
+            "image": "theirs:1",
+            "command": ["theirs"],
+        }
+    )
+    plain, made = build(bucket()), build(bucket(), trained)
+    assert made["metadata"]["labels"]["cost-center"] == "7"
+    assert made["spec"]["template"]["metadata"]["labels"]["cost-center"] == "7"
+    pod, before = made["spec"]["template"]["spec"], plain["spec"]["template"]["spec"]
+    assert pod["tolerations"] == [{"key": "ml"}]
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["serviceAccountName"] == "trainer"
+    for container, other in zip(
+        (*pod["initContainers"], *pod["containers"]),
+        (*before["initContainers"], *before["containers"]),
+        strict=True,
+    ):
+        assert container.pop("env") == [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]
+        assert container == other
 
 
 def test_what_loads_the_model_has_no_credentials_and_no_volume_of_the_store() -> None:

@@ -24,7 +24,7 @@ def run_job(number: int = 1, owner: Object | None = None, *, suspend: bool | Non
     """The Job of a run as the API server has it after its creation."""
     owner = owner or training_job()
     spec = TrainingJobSpec.model_validate(owner["spec"])
-    made = jobs.job(owner, spec, number, RUNTIME, node=None)
+    made = jobs.job(owner, spec, number, RUNTIME, {})
     made["metadata"] |= {"uid": f"job-{number}", "creationTimestamp": at(120)}
     if suspend is not None:
         made["spec"]["suspend"] = suspend

@@ -98,17 +98,6 @@ BEFORE: dict[str, tuple[Observed, str, list[str], str]] = {
         [],
         'ConfigMap "rows"',
     ),
-    "a ReadWriteOnce claim pins the pod, and status says so": (
-        observed(
-            claims={
-                "data": claim("data", "ReadWriteMany"),
-                "models": claim("models", "ReadWriteOnce", node="node-1"),
-            }
-        ),
-        "Pending Reconciling Starting",
-        START,
-        'run 1 is starting; pods run on node node-1, because PersistentVolumeClaim "models" is ReadWriteOnce there',
-    ),
     "the pod of an earlier run has not ended": (
         observed(OTHER_SPEC, run_of(JOB, result="Superseded"), pods=[pod(JOB, "iris-run-1-abcde")]),
         "Pending Reconciling Stopping",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from tests.unit.controllers.objects import documents, training_job, training_spec
+from tests.unit.controllers.objects import claim, documents, training_job, training_spec
 from tests.unit.controllers.training_job.cluster_objects import RUNTIME, run_job, suspended_by_us
 
 from redstart.api.v1alpha1 import TrainingJobSpec
@@ -18,7 +18,10 @@ Golden = Callable[[str, str], None]
 def test_a_plain_run(golden: Golden) -> None:
     owner = training_job()
     spec = TrainingJobSpec.model_validate(owner["spec"])
-    children = [jobs.config_map(owner, spec, 1, RUNTIME), jobs.job(owner, spec, 1, RUNTIME, node=None)]
+    children = [
+        jobs.config_map(owner, spec, 1, RUNTIME),
+        jobs.job(owner, spec, 1, RUNTIME, {"models": claim("models", "ReadWriteOnce")}),
+    ]
     golden("plain.yaml", documents(children))
 
 
@@ -46,7 +49,7 @@ def test_a_run_with_everything(golden: Golden) -> None:
         annotations={"redstart.dev/train": "by hand"},
     )
     spec = TrainingJobSpec.model_validate(owner["spec"])
-    children = [jobs.config_map(owner, spec, 3, RUNTIME), jobs.job(owner, spec, 3, RUNTIME, node="node-1")]
+    children = [jobs.config_map(owner, spec, 3, RUNTIME), jobs.job(owner, spec, 3, RUNTIME, {})]
     golden("everything.yaml", documents(children))
 
 
