@@ -28,6 +28,9 @@ _REFUSED_POD = re.compile(r'^(?:Error creating: )?pods "[^"]*" is forbidden: ')
 _BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*"(: ErrImagePull)?(: |$)')
 
 
+OUR_CONTAINERS = frozenset({"trainer", "fetch", "verify", "server", "metrics", "envoy"})
+
+
 def blocked(pod: Pod) -> Problem | None:
     """Why a pod that has not ended makes no progress, or None while nothing is known to hinder it."""
     status = pod.get("status", {})
@@ -96,7 +99,7 @@ def _moments(container: Container, *names: str) -> Iterator[float]:
 def failure(pod: Pod) -> Problem | None:
     """Why a pod or its last attempt failed: out of memory, evicted, or the exit code; None when it did not."""
     status = pod.get("status", {})
-    if status.get("phase") == "Failed" and status.get("reason"):
+    if ended_by_node(pod):
         told = status.get("message") or "the node has not said why"
         return Problem(status["reason"], f"the pod was ended by its node: {told}")
     for container in _containers(pod):
@@ -106,6 +109,15 @@ def failure(pod: Pod) -> Problem | None:
         if ended and ended.get("exitCode", 0) != 0:
             return _ended(container, ended)
     return None
+
+
+def ended_by_node(pod: Pod) -> bool:
+    """Whether the node ended the pod for a reason of its own, such as eviction.
+
+    A pod with an active deadline is one that we had ended, because a container of somebody else kept it running."""
+    status = pod.get("status", {})
+    ours = status.get("reason") == "DeadlineExceeded" and "activeDeadlineSeconds" in pod.get("spec", {})
+    return bool(status.get("phase") == "Failed" and status.get("reason") and not ours)
 
 
 def terminated(pod: Pod, container: str) -> Mapping[str, Any] | None:
@@ -133,9 +145,10 @@ def is_running(pod: Pod) -> bool:
 
 
 def _containers(pod: Pod) -> Iterator[Container]:
+    """Those that we make first: an admission webhook may add others, before or after them."""
     status = pod.get("status", {})
-    yield from status.get("initContainerStatuses", [])
-    yield from status.get("containerStatuses", [])
+    told = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    yield from sorted(told, key=lambda container: container.get("name") not in OUR_CONTAINERS)
 
 
 def _waiting(container: Container, waiting: Mapping[str, Any]) -> Problem | None:

@@ -7,7 +7,7 @@ from typing import Literal
 from redstart.kube import errors
 from redstart.kube.client import Client
 from redstart.kube.events import Events
-from redstart.kube.kinds import EVENT, Kind, Object, Objects, kind_of
+from redstart.kube.kinds import EVENT, POD, Kind, Object, Objects, kind_of
 from redstart.kube.ownership import (
     is_applied,
     is_ours,
@@ -167,6 +167,22 @@ class Cluster:
         except errors.NotFound:
             return
         self._store.wrote(written)
+
+    async def end(self, pod: Object) -> None:
+        """Have the pod's node end it, with its logs and its containers' statuses kept; that it is gone is fine."""
+        metadata = pod["metadata"]
+        target = {
+            "apiVersion": POD.api_version,
+            "kind": POD.kind,
+            "metadata": {"namespace": metadata["namespace"], "name": metadata["name"]},
+        }
+        patch = {"metadata": {"uid": metadata["uid"]}, "spec": {"activeDeadlineSeconds": 1}}
+        try:
+            written = await self._client.merge_patch(target, patch)
+        except errors.NotFound:
+            return
+        self._store.wrote(written)
+        _log("ended", written)
 
     async def logs(self, namespace: str, pod: str, container: str, tail_lines: int) -> str:
         """The last lines of a container's log; raises NotFound without the pod, ApiError (400) before it runs."""

@@ -240,7 +240,7 @@ def test_editors_may_write_and_viewers_may_read(installed: Cluster) -> None:
 def guarded(cluster: Cluster) -> Cluster:
     """With a router's and a server's pod, and the policy over the operator in force."""
     cluster.install()
-    for component in ("router", "server"):
+    for component in ("router", "server", "trainer", "verifier"):
         cluster.kubectl("apply", "-f", "-", given=pod(component, component))
     eventually(lambda: patched(cluster, "server", {"annotations": {"redstart.dev/plan": "1"}}) is not None)
     return cluster
@@ -260,18 +260,45 @@ def test_the_operator_may_touch_its_annotation_on_a_router(guarded: Cluster) -> 
         assert patched(guarded, "router", {"annotations": {"redstart.dev/plan": value}}) is None
 
 
+@pytest.mark.parametrize("name", ["trainer", "verifier"])
+def test_the_operator_may_have_a_run_ended_that_something_else_keeps(guarded: Cluster, name: str) -> None:
+    assert patched(guarded, name, spec={"activeDeadlineSeconds": 1}) is None
+
+
 @pytest.mark.parametrize(
     ("name", "patch", "sentence"),
     [
-        ("server", {"metadata": {"annotations": {"redstart.dev/plan": "1"}}}, "may change router pods only"),
+        (
+            "server",
+            {"metadata": {"annotations": {"redstart.dev/plan": "1"}}},
+            "routers, trainers and verifiers only",
+        ),
         ("router", {"metadata": {"annotations": {"team": "b"}}}, "redstart.dev/ annotations only"),
         ("router", {"metadata": {"annotations": {"team": None}}}, "redstart.dev/ annotations only"),
         ("router", {"metadata": {"annotations": {"more": "1"}}}, "redstart.dev/ annotations only"),
         ("router", {"metadata": {"labels": {"more": "1"}}}, "pod's annotations only"),
         ("router", {"metadata": {"finalizers": ["a.dev/b"]}}, "pod's annotations only"),
         ("router", {"spec": {"activeDeadlineSeconds": 1}}, "pod's annotations only"),
+        ("trainer", {"metadata": {"annotations": {"redstart.dev/plan": "1"}}}, "nothing but the deadline"),
+        (
+            "verifier",
+            {"spec": {"containers": [{"name": "main", "image": "other"}]}},
+            "nothing but the deadline",
+        ),
+        ("trainer", {"metadata": {"labels": {"more": "1"}}}, "pod's annotations only"),
     ],
-    ids=["server", "changed", "removed", "added", "label", "finalizer", "spec"],
+    ids=[
+        "server",
+        "changed",
+        "removed",
+        "added",
+        "label",
+        "finalizer",
+        "spec",
+        "note",
+        "toleration",
+        "trainer",
+    ],
 )
 def test_the_operator_may_change_nothing_else_of_a_pod(
     guarded: Cluster, name: str, patch: dict[str, Any], sentence: str

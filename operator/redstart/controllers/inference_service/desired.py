@@ -12,7 +12,7 @@ from typing import Any
 
 from redstart.api import durations
 from redstart.controllers import pods
-from redstart.controllers.inference_service import serving
+from redstart.controllers.inference_service import drift, serving
 from redstart.controllers.inference_service.comparison import ignored_by
 from redstart.controllers.inference_service.observe import Observed
 from redstart.controllers.inference_service.record import ANNOTATION, Record, Role
@@ -130,12 +130,21 @@ def _progress_deadline(observed: Observed) -> int:
     return max(1, min(LONGEST_PROGRESS, int(durations.seconds(observed.spec.rollout.deadline))))
 
 
+def _up_to_date(stored: Object, observed: Observed, role: Role) -> Object:
+    version = observed.version_specs.get(role.version)
+    if version is None:
+        return stored
+    secret = version.artifact.secret_ref
+    timeout = durations.seconds(observed.spec.traffic.timeout)
+    return drift.up_to_date(stored, secret.name if secret else None, timeout)
+
+
 def _template(observed: Observed, record: Record, role: Role, context: Context) -> Object | None:
     """The pod template of a revision: the one that it was made with, where any child of it is left.
 
     None while it cannot be made: the version is gone, or it is not known what clients may send."""
     if (stored := serving.template_of(observed.children, role.revision)) is not None:
-        return stored
+        return _up_to_date(stored, observed, role)
     version = observed.version_specs.get(role.version)
     ignored = ignored_by(observed, record, role)
     if version is None or ignored is None:

@@ -32,6 +32,9 @@ spec may by then ask for another template, so the others tell what it was."""
 IGNORED_VARIABLE = "REDSTART_IGNORED_INPUTS"
 _READINESS_VARIABLE = "REDSTART_READINESS_URL"
 
+SECRET_OPTION = "--secret"  # noqa: S105 - its name
+"""Of fetch."""
+
 SERVER_PORT = 8080
 SNAPSHOT_PORT = 9102
 LIVE_PATH = "/v2/health/live"
@@ -114,7 +117,7 @@ def pod_template(
         command=["python", "-m", "redstart.artifacts", "fetch"],
         args=[
             *("--uri", artifact.uri, "--digest", artifact.digest, "--into", "/redstart/model"),
-            *(("--secret", use.secret) if use.secret else ()),
+            *((SECRET_OPTION, use.secret) if use.secret else ()),
         ],
         needs=needs.fetch,
         mounts=[*source.mounts, model],
@@ -155,7 +158,7 @@ def pod_template(
             "initialDelaySeconds": 10,
             "periodSeconds": 10,
             # Ours answers it whatever waits; another server may have only the thread that answers requests.
-            "timeoutSeconds": 5 if own else max(5, math.ceil(timeout)),
+            "timeoutSeconds": 5 if own else patience(timeout),
             "failureThreshold": 3,
         },
         lifecycle={"preStop": {"sleep": {"seconds": runtime.drain_seconds}}},
@@ -167,7 +170,7 @@ def pod_template(
             init_containers=[fetch, sidecar],
             volumes=[*source.volumes, {"name": "model", "emptyDir": {}}, {"name": "run", "emptyDir": {}}],
             affinity=together.affinity or None,
-            terminationGracePeriodSeconds=runtime.drain_seconds + int(timeout) + 5,
+            terminationGracePeriodSeconds=grace(runtime.drain_seconds, timeout),
         ),
         annotations={
             "prometheus.io/scrape": "true",
@@ -181,6 +184,16 @@ def pod_template(
 def _unexpanded(ignored: Mapping[str, str]) -> str:
     """As JSON without a dollar: the kubelet would take $(HOME) in a name for a variable, and $$ for $."""
     return json.dumps(ignored, ensure_ascii=False).replace("$", "\\u0024")
+
+
+def patience(timeout: float) -> int:
+    """Seconds that a server which may have only the thread that answers requests has for its liveness."""
+    return max(5, math.ceil(timeout))
+
+
+def grace(drain_seconds: int, timeout: float) -> int:
+    """Seconds that a pod has to go: it drains, and answers the last request."""
+    return drain_seconds + int(timeout) + 5
 
 
 def children(

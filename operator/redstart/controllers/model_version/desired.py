@@ -36,6 +36,8 @@ class Plan:
     verification: Verification
     delete: Object | None = None
     create: Object | None = None
+    end: Object | None = None
+    """A pod whose verifier failed and that others keep running."""
     outcome: Outcome | None = None
     """Of a verification that has just ended."""
     requeue: float | None = None
@@ -61,7 +63,7 @@ def desired(observed: Observed, runtime: Runtime) -> Plan:
         message = "artifact.secretRef changed: verifying again"
         return Plan(_under_way("Starting", message), delete=job, requeue=0.0)
     if ending(job) is None:
-        return Plan(_running(observed, job), requeue=LOOK_AGAIN)
+        return Plan(_running(observed, job), end=observed.left, requeue=LOOK_AGAIN)
     return _ended(observed, job)
 
 

@@ -12,7 +12,7 @@ from redstart.api.v1alpha1 import ModelVersionSpec
 from redstart.api.v1alpha1.common import PodTemplate
 from redstart.api.v1alpha1.model_version import ModelVersionStatus, QuarantinedBy, Serving
 from redstart.controllers import job_reads, storage
-from redstart.controllers.job_status import ending
+from redstart.controllers.job_status import ending, failed_beside_others, judged
 from redstart.controllers.model_version.job import VERIFY, job_name, use
 from redstart.controllers.model_version.outcome import Outcome, outcome, verifier
 from redstart.controllers.storage import Problem
@@ -44,6 +44,8 @@ class Observed:
     job: Object | None = None
     """The Job that verifies it; ours, and perhaps for an earlier secretRef."""
     pods: list[Object] = field(default_factory=list)
+    left: Object | None = None
+    """A pod that others than its verifier, which failed, keep running."""
     warning: Problem | None = None
     """What the newest event about a pod or Job that does not get on warns of."""
     outcome: Outcome | None = None
@@ -75,6 +77,7 @@ async def observe(key: Key, context: Context) -> Observed | None:
     name = job_name(key.name)
     job = next((j for j in cluster.children(JOB, resource) if j["metadata"]["name"] == name), None)
     pods = cluster.children(POD, job) if job else []
+    job = judged(job, pods, VERIFY, now=now) if job else None
     observed = Observed(
         resource=resource,
         status=status,
@@ -82,6 +85,7 @@ async def observe(key: Key, context: Context) -> Observed | None:
         spec=spec,
         job=job,
         pods=pods,
+        left=failed_beside_others(pods, VERIFY, now=now),
         claims={
             claim: cluster.get(PERSISTENT_VOLUME_CLAIM, key.namespace, claim)
             for claim in storage.claims([use(spec)])

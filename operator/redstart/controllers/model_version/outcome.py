@@ -55,7 +55,7 @@ def why_failed(pods: Sequence[Object]) -> Outcome | None:
             problem = pod_status.failure(pod)
             if problem is not None:
                 # A model that takes its verifier down would do so again; a fetch depends on store and network.
-                lasting = container == VERIFY and pod.get("status", {}).get("reason") is None
+                lasting = container == VERIFY and not pod_status.ended_by_node(pod)
                 return Outcome("Failed" if lasting else "Retry", *problem, at)
         if (problem := pod_status.failure(pod)) is not None:
             return Outcome("Retry", *problem, "")

@@ -57,6 +57,8 @@ async def reconcile(key: Key, context: Context) -> float | None:
 async def _write(owner: Object, plan: Plan, cluster: Cluster) -> None:
     if plan.delete is not None:
         await cluster.delete(plan.delete)
+    if plan.end is not None:
+        await cluster.end(plan.end)
     if plan.create is not None:
         await _create(plan.create, owner, cluster)
 

@@ -10,7 +10,7 @@ from redstart.api.v1alpha1 import TrainingJobSpec
 from redstart.api.v1alpha1.training_job import Progress, Run
 from redstart.controllers import conditions, pod_status, storage
 from redstart.controllers.conditions import seconds
-from redstart.controllers.job_status import ending, newest_first
+from redstart.controllers.job_status import ending, left_running, newest_first
 from redstart.controllers.reports import BadReportError
 from redstart.controllers.storage import Problem
 from redstart.controllers.training_job import job as jobs
@@ -57,6 +57,8 @@ class Plan:
     run: Run | None
     stop: list[Object] = field(default_factory=list)
     """Jobs that the spec has overtaken."""
+    end: Object | None = None
+    """A pod whose trainer failed and that others keep running."""
     start: tuple[Object, Object] | None = None
     """ConfigMap and Job of a new run."""
     suspend: Object | None = None
@@ -241,7 +243,7 @@ def _running(
         state = state._replace(
             message=f"{state.message} (attempt {attempt} of at most {spec.backoff_limit + 1}; the one before: {failed})"
         )
-    return Plan(state, run, suspend=resume, progress=progress, requeue=PROGRESS_INTERVAL)
+    return Plan(state, run, end=observed.left, suspend=resume, progress=progress, requeue=PROGRESS_INTERVAL)
 
 
 def _reading_result(run: Run) -> State:
@@ -333,7 +335,16 @@ def _outdated(observed: Observed) -> list[Object]:
     known = observed.status.run
     if known is None:
         return []
-    return [child for child in (*observed.jobs, *observed.config_maps) if number_of(child) < known.number]
+    # A run whose result is recorded has ended, whatever else in its pod goes on.
+    running = [
+        job
+        for job in observed.jobs
+        if number_of(job) == known.number
+        and known.finished_at is not None
+        and any(left_running(pod, jobs.CONTAINER, now=observed.now) for pod in observed.pods_of(job))
+    ]
+    outdated = [child for child in (*observed.jobs, *observed.config_maps) if number_of(child) < known.number]
+    return [*running, *outdated]
 
 
 def _newest_alive(observed: Observed, job: Object) -> Object | None:

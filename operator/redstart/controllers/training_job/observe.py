@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from redstart.api.v1alpha1 import TrainingJobSpec
 from redstart.api.v1alpha1.training_job import Progress, Run, TrainingJobStatus
 from redstart.controllers import job_reads, pod_status, storage
-from redstart.controllers.job_status import ending
+from redstart.controllers.job_status import ending, failed_beside_others, judged
 from redstart.controllers.pods import owner_label
 from redstart.controllers.storage import Problem
 from redstart.controllers.training_job.job import (
@@ -60,6 +60,8 @@ class Observed:
     config_maps: list[Object] = field(default_factory=list)
     job: Object | None = None
     """The newest run's Job, None when it does not exist (the API server was asked)."""
+    left: Object | None = None
+    """A pod that others than its trainer, which failed, keep running."""
     pods: list[Object] = field(default_factory=list)
     """Of all its runs."""
     warning: Problem | None = None
@@ -144,6 +146,8 @@ async def observe(key: Key, context: Context) -> Observed | None:
     if run is None or run.finished_at is not None or job is None:
         return observed
     mine = observed.pods_of(job)
+    job = judged(job, mine, CONTAINER, now=now)
+    observed = replace(observed, job=job, left=failed_beside_others(mine, CONTAINER, now=now))
     if ending(job) is not None:
         return replace(observed, outcome=await _outcome(job, mine, cluster, now))
     return replace(

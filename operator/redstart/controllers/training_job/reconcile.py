@@ -50,6 +50,8 @@ async def reconcile(key: Key, context: Context) -> float | None:
 async def _write(observed: Observed, plan: Plan, cluster: Cluster) -> None:
     for job in plan.stop:
         await cluster.delete(job)
+    if plan.end is not None:
+        await cluster.end(plan.end)
     if plan.start is not None:
         await _start(observed, plan.start, cluster)
     if plan.suspend is not None:

@@ -12,7 +12,8 @@ from tests.unit.controllers.inference_service.builders import IMAGE, artifact, o
 from tests.unit.controllers.objects import Object, claim, documents
 
 from redstart.api.v1alpha1 import InferenceServiceSpec, ModelVersionSpec
-from redstart.controllers.inference_service import desired, serving
+from redstart.api.v1alpha1.common import SecretRef
+from redstart.controllers.inference_service import desired, drift, serving
 from redstart.controllers.inference_service.transitions import Transition
 from redstart.kube.controller import Context
 from redstart.settings import Settings, parse
@@ -104,3 +105,75 @@ def test_settings_of_the_operator_change_no_pod_that_serves() -> None:
 
 def test_nothing_of_a_node_is_kept_in_a_template() -> None:
     assert "gone-node" not in json.dumps(children())
+
+
+def follow(
+    service: InferenceServiceSpec, secret: str | None, later: InferenceServiceSpec, other: str | None
+) -> tuple[Object, Object]:
+    """The serving pods' template of a service as it was made, and after its version or spec changed."""
+    found = [
+        version(uri="s3://models/m", secret_ref=SecretRef(name=name) if name else None)
+        for name in (secret, other)
+    ]
+    made = children(service, found=found[0])
+    after = children(later, existing=tuple(made.values()), found=found[1])
+    return made[SERVER]["spec"]["template"], after[SERVER]["spec"]["template"]
+
+
+def secrets(template: Object) -> tuple[list[str], list[str], list[str]]:
+    """Of the pod's volumes, of fetch's mounts, of its arguments."""
+    fetch = template["spec"]["initContainers"][0]
+    args = fetch["args"]
+    return (
+        [volume["secret"]["secretName"] for volume in template["spec"]["volumes"] if "secret" in volume],
+        [m["mountPath"] for m in fetch["volumeMounts"] if m["mountPath"].startswith("/redstart/secrets")],
+        [args[at + 1] for at, arg in enumerate(args) if arg == "--secret"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("old", "new", id="another Secret"),
+        pytest.param(None, "new", id="a Secret where there was none"),
+        pytest.param("old", None, id="no Secret any more"),
+        pytest.param("old", "old", id="the same Secret"),
+    ],
+)
+def test_new_pods_of_a_revision_use_the_secret_of_now(before: str | None, after: str | None) -> None:
+    was, now = follow(spec(), before, spec(), after)
+    assert secrets(was) == ([before], [f"/redstart/secrets/{before}"], [before]) if before else ([], [], [])
+    assert secrets(now) == (([after], [f"/redstart/secrets/{after}"], [after]) if after else ([], [], []))
+    assert (was == now) == (before == after)
+    assert now["metadata"] == was["metadata"], "the same revision"
+
+
+OTHER = {"template": {"image": "theirs:1"}}
+
+
+@pytest.mark.parametrize(
+    ("predictor", "timeout", "grace", "liveness"),
+    [
+        pytest.param({}, "10s", 50, 5, id="as it was made"),
+        pytest.param({}, "90s", 130, 5, id="our server answers liveness whatever waits"),
+        pytest.param(OTHER, "90s", 130, 90, id="another server may have one thread for all"),
+        pytest.param(OTHER, "2s", 42, 5, id="a shorter one"),
+    ],
+)
+def test_the_time_limit_reaches_the_pods_of_a_revision_that_exists(
+    predictor: Object, timeout: str, grace: int, liveness: int
+) -> None:
+    later = spec(predictor=predictor, traffic={"timeout": timeout})
+    _, now = follow(spec(predictor=predictor), None, later, None)
+    assert now["spec"]["terminationGracePeriodSeconds"] == grace
+    assert now["spec"]["containers"][0]["livenessProbe"]["timeoutSeconds"] == liveness
+
+
+def test_a_template_of_an_earlier_operator_stays_as_it_is() -> None:
+    before = children()
+    template = before[SERVER]["spec"]["template"]
+    template["spec"]["containers"][0]["livenessProbe"]["timeoutSeconds"] = 10
+    stored = {"metadata": {"annotations": {serving.TEMPLATE_ANNOTATION: json.dumps(template)}}}
+    kept = serving.stored_template(stored)
+    assert kept is not None
+    assert drift.up_to_date(kept, None, 10.0) == kept

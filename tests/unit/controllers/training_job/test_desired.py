@@ -477,3 +477,21 @@ def test_an_invalid_spec_changes_nothing() -> None:
     assert plan.state == ("Failed", "Stalled", "InvalidSpec", "spec.x: no")
     assert plan.run == UNDER_WAY
     assert written(plan) == []
+
+
+LEFT = pod(JOB, containerStatuses=[terminated("trainer", 0, finishedAt=at(20))])
+
+
+def test_a_job_whose_result_is_recorded_goes_though_something_else_keeps_its_pod_running() -> None:
+    known = TrainingJobStatus(run=run_of(JOB, result="Succeeded"), latest_version="iris-v1")
+    recorded = desired(observed(run=known.run, status=known, jobs=[JOB], job=JOB, pods=[LEFT]), RUNTIME)
+    assert written(recorded) == ["prune Job iris-run-1"]
+    not_yet = TrainingJobStatus(run=UNDER_WAY)
+    before = desired(observed(run=UNDER_WAY, status=not_yet, jobs=[JOB], job=JOB, pods=[LEFT]), RUNTIME)
+    assert written(before) == []
+
+
+def test_a_pod_that_others_than_a_failed_trainer_keep_running_is_ended() -> None:
+    failed = pod(JOB, containerStatuses=[terminated("trainer", 1, finishedAt=at(20))])
+    plan = desired(observed(run=UNDER_WAY, jobs=[JOB], job=JOB, pods=[failed], left=failed), RUNTIME)
+    assert plan.end is failed
