@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.kubernetes import Kubernetes, Object, condition, eventually, is_ready
+from tests.e2e.kubernetes import PATIENCE, Kubernetes, Object, condition, eventually, is_ready
 from tests.e2e.traffic import Traffic
 
 SERVICE = "m"
@@ -122,7 +122,9 @@ def test_a_canary_is_rolled_back(
     clients.start(rate=RATE, requests=REQUESTS)
 
     cluster.apply(service(canary, **rollout))
-    ended = eventually(lambda: last_rollout(cluster), "the rollout to end")
+    # A pull is tried again for two minutes before it counts as a failure.
+    patience = 240.0 if reason == "ImagePullFailed" else PATIENCE
+    ended = eventually(lambda: last_rollout(cluster), "the rollout to end", patience=patience)
 
     assert ended["result"] == "RolledBack", ended["message"]
     assert ended["reason"] in reason.split("|"), ended["message"]

@@ -66,6 +66,7 @@ async def test_a_first_version_is_deployed_and_the_next_one_promoted_step_by_ste
         "version": "iris-v1",
         "revision": first,
         "readyReplicas": 1,
+        "desiredReplicas": 1,
         "loadedDigest": f"sha256:{'1' * 64}",
     }
     (router,) = world.nodes.routers

@@ -42,12 +42,12 @@ def status(observed: Observed, plan: Plan) -> Object:
 def conditions(observed: Observed, plan: Plan) -> list[Condition]:
     """Ready, Reconciling, Stalled, Verified, GatesPassed, Quarantined."""
     return [
-        _ready(observed, plan),
-        _reconciling(plan),
-        _stalled(observed, plan),
+        ready(observed, plan),
+        reconciling(plan),
+        stalled(observed, plan),
         plan.verification.condition,
-        _gates_passed(observed),
-        _quarantined(observed),
+        gates_passed(observed),
+        quarantined(observed),
     ]
 
 
@@ -71,7 +71,7 @@ def _phase(observed: Observed, plan: Plan) -> Phase:
     return "Quarantined" if observed.quarantine else "Ready"
 
 
-def _ready(observed: Observed, plan: Plan) -> Condition:
+def ready(observed: Observed, plan: Plan) -> Condition:
     """Whether a service may take it. A quarantine is one service's own, and no reason against the others."""
     condition, standing = plan.verification
     if standing == "Done" and not _gates(observed):
@@ -81,13 +81,13 @@ def _ready(observed: Observed, plan: Plan) -> Condition:
     return false("Ready", "GateFailed", "; ".join(_gates(observed)))
 
 
-def _reconciling(plan: Plan) -> Condition:
+def reconciling(plan: Plan) -> Condition:
     condition, standing = plan.verification
     holds = standing in ("UnderWay", "Waiting")
     return (true if holds else false)("Reconciling", condition.reason, condition.message)
 
 
-def _stalled(observed: Observed, plan: Plan) -> Condition:
+def stalled(observed: Observed, plan: Plan) -> Condition:
     condition, standing = plan.verification
     if standing in ("Rejected", "Stalled"):
         return true("Stalled", condition.reason, condition.message)
@@ -96,7 +96,7 @@ def _stalled(observed: Observed, plan: Plan) -> Condition:
     return false("Stalled", "NotStalled", "")
 
 
-def _gates_passed(observed: Observed) -> Condition:
+def gates_passed(observed: Observed) -> Condition:
     if observed.spec is None:
         return unknown("GatesPassed", "InvalidSpec", "the spec cannot be read")
     if not observed.spec.gates:
@@ -107,7 +107,7 @@ def _gates_passed(observed: Observed) -> Condition:
     return true("GatesPassed", "GatesPassed", f"{count} of {count} gates passed")
 
 
-def _quarantined(observed: Observed) -> Condition:
+def quarantined(observed: Observed) -> Condition:
     if not observed.quarantine:
         return false("Quarantined", "NotQuarantined", "no service has rolled it back")
     told = ", ".join(f"{entry.inference_service} ({entry.reason})" for entry in observed.quarantine)

@@ -55,11 +55,11 @@ def status(observed: Observed, plan: Plan) -> Object:
 def conditions(observed: Observed, plan: Plan) -> list[Condition]:
     """Ready, Reconciling, Stalled, Complete, Suspended."""
     return [
-        _ready(plan.state),
-        _reconciling(plan.state),
-        _stalled(plan.state),
-        _complete(observed, plan.run),
-        _suspended(plan.state),
+        ready(plan.state),
+        reconciling(plan.state),
+        stalled(plan.state),
+        complete(observed, plan.run),
+        suspended(plan.state),
     ]
 
 
@@ -72,22 +72,22 @@ def hindrances(observed: Observed, plan: Plan) -> list[Event]:
     return [Event("Warning", condition.reason, condition.message) for condition in found if condition]
 
 
-def _ready(state: State) -> Condition:
+def ready(state: State) -> Condition:
     holds = state.standing == "Ready"
     return (true if holds else false)("Ready", state.reason, state.message)
 
 
-def _reconciling(state: State) -> Condition:
+def reconciling(state: State) -> Condition:
     holds = state.standing == "Reconciling"
     return (true if holds else false)("Reconciling", state.reason, state.message)
 
 
-def _stalled(state: State) -> Condition:
+def stalled(state: State) -> Condition:
     holds = state.standing == "Stalled"
     return (true if holds else false)("Stalled", state.reason, state.message)
 
 
-def _complete(observed: Observed, run: Run | None) -> Condition:
+def complete(observed: Observed, run: Run | None) -> Condition:
     """Whether there is a version for the spec as it is, passed by its gates or not."""
     if run is None or run.spec_digest != observed.digest:
         return false("Complete", "NotTrained", "this spec has not been trained yet")
@@ -102,7 +102,7 @@ def _complete(observed: Observed, run: Run | None) -> Condition:
     return false("Complete", run.result, f"run {run.number} ended without a version")
 
 
-def _suspended(state: State) -> Condition:
+def suspended(state: State) -> Condition:
     if state.phase == "Suspended":
         return true("Suspended", "Suspended", state.message)
     return false("Suspended", "NotSuspended", "nothing is held back by spec.suspend")
