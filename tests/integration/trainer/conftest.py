@@ -210,7 +210,6 @@ def bucket(tmp_path: Path, s3: tuple[str, Path]) -> Place:
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": address,
-        "AWS_ALLOW_HTTP": "true",
     }
     (tmp_path / "secrets/keys").mkdir(parents=True)
     for key, value in keys.items():

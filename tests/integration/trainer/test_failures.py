@@ -130,6 +130,32 @@ def test_credentials_that_are_wrong(bucket: Place) -> None:
     assert "wrong" not in run.output
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "code", "reason", "message"),
+    [
+        pytest.param(
+            "AWS_ENDPOINT_URL", "minio:9000", 3, "BadLocation",
+            "AWS_ENDPOINT_URL must have the form http://host:port or https://host, not 'minio:9000'",
+            id="an endpoint without http://",
+        ),
+        pytest.param(
+            "AWS_ALLOW_HTTP", "false", 3, "BadLocation", "AWS_ALLOW_HTTP is false", id="http that is not allowed"
+        ),
+        pytest.param("AWS_RGION", "x", 3, "StoreDenied", "did you mean AWS_REGION", id="a misspelled option"),
+        pytest.param("README", "not an option", 0, "Trained", "", id="a key that is no option"),
+        pytest.param("AWS_SESSION_TOKEN", "\n", 0, "Trained", "", id="an empty option"),
+    ],
+)  # fmt: skip
+def test_options_of_a_store(
+    bucket: Place, key: str, value: str, code: int, reason: str, message: str
+) -> None:
+    bucket.put("rows.csv", ROWS)
+    (bucket.root / "secrets/keys" / key).write_text(value)
+    run = bucket.run(SPEC)
+    assert (run.code, run.report.reason) == (code, reason), run.output
+    assert message in run.report.message
+
+
 def test_a_bucket_that_is_not_there(bucket: Place) -> None:
     bucket.put("rows.csv", ROWS)
     run = bucket.run({**SPEC, "output": {"uri": "s3://no-such-bucket/models"}})
