@@ -60,6 +60,13 @@ def status(
     command.show(name, namespace=namespace, context=context, watch=watch, as_json=output is Output.json)
 
 
+class Decimal(StrEnum):
+    """What stands before the fraction of a number."""
+
+    point = "."
+    comma = ","
+
+
 @app.command()
 def predict(
     name: Annotated[
@@ -70,7 +77,24 @@ def predict(
         typer.Option("--row", "-r", help="""A row as JSON: '{"torque": 40}'. May be repeated."""),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="Rows: .json, .jsonl or .csv; - reads standard input.")
+        Path | None,
+        typer.Option("--file", "-f", help="Rows: .json, .jsonl, .csv or .csv.gz; - reads standard input."),
+    ] = None,
+    separator: Annotated[
+        str | None,
+        typer.Option(
+            "--separator", help="What separates the cells of a CSV file. By default it is recognised."
+        ),
+    ] = None,
+    decimal: Annotated[
+        Decimal | None,
+        typer.Option("--decimal", help="Decimal sign of a CSV file. By default it is recognised."),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            "--encoding", help="Encoding of a CSV file. By default UTF-8, or what its first bytes say."
+        ),
     ] = None,
     url: Annotated[
         str | None, typer.Option("--url", help="Ask this server instead of going through the cluster.")
@@ -83,12 +107,20 @@ def predict(
     output: Format = Output.text,
 ) -> None:
     """Ask a model. Without --row and --file, rows are read from standard input."""
+    from redstart.artifacts.dialect import Format as FileFormat  # noqa: PLC0415
     from redstart.cli import predict as command  # noqa: PLC0415
 
+    if separator == "\\t":
+        separator = "\t"
+    if separator is not None and (len(separator) != 1 or not separator.isascii() or separator in '"\r\n'):
+        raise typer.BadParameter("give one sign", param_hint="--separator")
     command.predict(
         name,
         rows=row or [],
         file=file,
+        format=FileFormat(
+            separator, ("," if decimal is Decimal.comma else ".") if decimal else None, encoding
+        ),
         url=url,
         namespace=namespace,
         context=context,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from redstart.artifacts.dialect import Format
 from redstart.cli import kinds
 from redstart.cli import rows as given
 from redstart.cli.connection import Connection, RefusedError, connect, told
@@ -38,6 +39,7 @@ def predict(
     *,
     rows: Sequence[str],
     file: Path | None,
+    format: Format,
     url: str | None,
     namespace: str | None,
     context: str | None,
@@ -69,7 +71,7 @@ def predict(
     described = describe(ask)
     if not rows:
         properties = described.inputs if described else None
-        wanted, left_out = given.known_only(given.read(file, properties), properties)
+        wanted, left_out = given.known_only(given.read(file, properties, format), properties)
         if left_out:
             print(f"left out, being no inputs of the model: {', '.join(left_out)}", file=sys.stderr)
     answers = answered(ask, wanted, whom)

@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from redstart.api.v1alpha1.common import Digest, Format, GateResult, Metric, Number, OutputUri, Status, Text
 from redstart.api.v1alpha1.model_version import Importance
-from redstart.api.v1alpha1.training_job import Conversion
+from redstart.api.v1alpha1.training_job import Conversion, DataReport
 
 DETAIL_LINES = 1000
 """Lines of log to ask for. A long line counts as one for each 16 KiB of it: the kubelet counts the pieces that
@@ -62,6 +62,7 @@ class Details(Status):
     metrics: dict[Metric, Number] = Field(default_factory=dict)
     gates: list[GateResult] = Field(default_factory=list)
     importance: list[Importance] = Field(default_factory=list)
+    data: DataReport | None = None
     conversion: Conversion | None = None
     framework: dict[str, str] = Field(default_factory=dict)
 

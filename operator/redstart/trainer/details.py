@@ -15,6 +15,7 @@ from redstart.artifacts.manifest import Manifest, sha256
 from redstart.artifacts.predictor import Predictor, decide, typed
 from redstart.trainer.evaluation import Scores
 from redstart.trainer.export import Conversion
+from redstart.trainer.findings import DROPPED, GRAVEST_FIRST, Finding
 from redstart.trainer.gates import GateResult
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _IMPORTANT = 20
 _IMPORTANCE_ROWS = 2000
 _REPEATS = 5
+_WARNINGS = 50
+_MESSAGE = 500  # characters
 
 
 def build(
@@ -31,7 +34,7 @@ def build(
     scores: Scores,
     gates: Sequence[GateResult],
     importance: Sequence[tuple[str, float]],
-    rows: dict[str, int],
+    data: dict[str, Any],
     conversion: Conversion,
 ) -> dict[str, Any]:
     """The details as docs/internals.md lays them down."""
@@ -44,7 +47,7 @@ def build(
         "importance": [{"feature": name, "value": value} for name, value in importance],
         "classificationReport": scores.report,
         "confusionMatrix": scores.confusion,
-        "rows": rows,
+        "data": data,
         "conversion": {
             "format": conversion.format,
             "reason": conversion.reason,
@@ -52,6 +55,27 @@ def build(
         },
         "framework": manifest.framework,
     }
+
+
+def data(findings: Sequence[Finding], read: int, train: int, test: int) -> dict[str, Any]:
+    """What became of the rows, and what was found in them: the gravest first, at most 50."""
+    dropped = [
+        {"reason": finding.kind, "count": finding.count}
+        | ({"column": finding.column} if finding.column else {})
+        for finding in findings
+        if finding.kind in DROPPED
+    ]
+    warnings = sorted(
+        (finding for finding in findings if finding.kind not in DROPPED),
+        key=lambda finding: GRAVEST_FIRST.index(finding.kind),
+    )
+    told = [
+        {"kind": finding.kind, "count": finding.count, "message": finding.message[:_MESSAGE]}
+        | ({"column": finding.column} if finding.column else {})
+        for finding in warnings[:_WARNINGS]
+    ]
+    rows = {"read": read, "dropped": dropped[:_WARNINGS], "train": train, "test": test}
+    return {"rows": rows, "warnings": told, "omitted": len(warnings) - len(told)}
 
 
 def line(details: dict[str, Any]) -> tuple[str, str]:

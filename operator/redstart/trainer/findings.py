@@ -12,10 +12,46 @@ from typing import Literal
 from redstart.artifacts.cells import shortened
 from redstart.trainer.text_columns import CellCounts
 
-Kind = Literal["ReadAsMissing", "Changed", "MixedTypes", "LeadingZeros", "RowsDropped", "NearEqualLabels"]
+Kind = Literal[
+    "Guessed",
+    "BlankLines",
+    "ReadAsMissing",
+    "Changed",
+    "MixedTypes",
+    "LeadingZeros",
+    "DuplicateRows",
+    "MissingTarget",
+    "MissingValues",
+    "InGap",
+    "NearEqualLabels",
+    "LeakageSuspected",
+    "IndexColumn",
+    "Identifier",
+    "Constant",
+]
 
 _EXAMPLES = 3
 _PARTLY = 0.1
+
+
+DROPPED: tuple[Kind, ...] = ("DuplicateRows", "MissingTarget", "MissingValues", "InGap")
+"""Kinds whose count is one of rows that were neither learned from nor held out."""
+
+
+GRAVEST_FIRST: tuple[Kind, ...] = (
+    "LeakageSuspected",
+    "IndexColumn",
+    "Identifier",
+    "MixedTypes",
+    "Guessed",
+    "NearEqualLabels",
+    "Constant",
+    "LeadingZeros",
+    "ReadAsMissing",
+    "Changed",
+    "BlankLines",
+)
+"""Kinds of warnings, in the order in which they are told."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import polars as pl
 
 from redstart.api.v1alpha1.training_job import TrainingJobSpec
 from redstart.artifacts.predictor import side_by_side
-from redstart.trainer import dataset, expectations
+from redstart.trainer import dataset, expectations, suspicions
 from redstart.trainer.columns import MAX_CATEGORIES, Roles, assign_roles, matrix
 from redstart.trainer.errors import TrainingError
-from redstart.trainer.findings import Finding, near_equal_labels, of_cells, quoted
+from redstart.trainer.findings import Finding, Kind, near_equal_labels, of_cells, quoted
 from redstart.trainer.fitting import Learnable
 from redstart.trainer.progress import say
 from redstart.trainer.splitting import Parts, groups_of, split
@@ -56,21 +56,23 @@ def prepare(
     spec: TrainingJobSpec,
     order: Sequence[str] = (),
     counts: Mapping[str, CellCounts] | None = None,
+    found: Sequence[Finding] = (),
 ) -> Prepared:
     """Duplicates, expectations, missing rows, order of time, split, fill within part and group.
 
     Args:
         order, counts: As in `assign_roles`.
+        found: What reading the rows found.
 
     Raises:
         TrainingError: naming column, rule and count.
     """
     read, counts = rows.height, counts or {}
     wanted = spec.prepare.dataset
-    findings: list[Finding] = []
+    findings = list(found)
     if wanted.drop_duplicates:
         rows = dataset.without_duplicates(rows)
-        findings += _dropped("", read - rows.height, "repeat an earlier one in every column")
+        findings += _dropped("DuplicateRows", "", read - rows.height, "repeat an earlier one in every column")
     target_name = spec.data.target
     if target_name in rows.columns:
         rows = rows.with_columns(
@@ -81,10 +83,12 @@ def prepare(
     roles = assign_roles(rows, spec, order, counts)
     for name in dict.fromkeys([*roles.numbers, *roles.categories, roles.target]):
         findings += of_cells(name, counts.get(name, CellCounts()))
+    findings += suspicions.index_columns(rows, roles)
     known = rows
     for name in dict.fromkeys([roles.target, *(wanted.drop_missing or [])]):
         rest = known.drop_nulls(name)
-        findings += _dropped(name, known.height - rest.height, f"have no {name}")
+        kind: Kind = "MissingTarget" if name == roles.target else "MissingValues"
+        findings += _dropped(kind, name, known.height - rest.height, f"have no {name}")
         known = rest
     if known.is_empty():
         raise TrainingError("NoRows", "prepare.dataset: no row is left")
@@ -95,17 +99,22 @@ def prepare(
     test = part_of(known, roles, target, parts.test, spec)
     _learnable(train, roles)
     findings += _dropped(
-        roles.time or "", known.height - train.rows - test.rows, "lie within split.gap before the cut-off"
+        "InGap",
+        roles.time or "",
+        known.height - train.rows - test.rows,
+        "lie within split.gap before the cut-off",
     )
     findings += _near_equal(target, roles.target)
+    findings += suspicions.of_columns(known, roles)
+    findings += suspicions.leakage(known[parts.train], roles, train.learnable.target, len(target.classes))
     for finding in findings:
         say("found", finding.message)
     say("split", f"{spec.split.strategy}: {train.rows:,} rows to learn from, {test.rows:,} held out")
     return Prepared(known, roles, target, parts, train, test, read, tuple(findings))
 
 
-def _dropped(column: str, count: int, why: str) -> list[Finding]:
-    return [Finding(column, "RowsDropped", count, (), f"{count:,} rows {why}: dropped")] if count else []
+def _dropped(kind: Kind, column: str, count: int, why: str) -> list[Finding]:
+    return [Finding(column, kind, count, (), f"{count:,} rows {why}: dropped")] if count else []
 
 
 def _near_equal(target: Target, name: str) -> Iterator[Finding]:

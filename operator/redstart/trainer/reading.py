@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +12,21 @@ from typing import Literal
 import polars as pl
 from polars import selectors
 
-from redstart.api.v1alpha1.training_job import Data, Source
+from redstart.api.v1alpha1.training_job import Data, Source, SourceFormat
 from redstart.artifacts import storage
+from redstart.artifacts.cells import BLANKS, Decimal
+from redstart.artifacts.dialect import DialectError, Format
+from redstart.artifacts.header import HeaderError, header
 from redstart.artifacts.storage import Opened, StoreError
 from redstart.trainer.columns import as_text, is_whole
+from redstart.trainer.csv_files import read_csv
 from redstart.trainer.errors import TrainingError
-from redstart.trainer.findings import examples, quoted
+from redstart.trainer.findings import Finding, examples, quoted
 from redstart.trainer.text_columns import UNDECLARED, CellCounts, Declared, read_text
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
 _PAGE = (b"<!doctype html", b"<html")
-_LONGEST_NAME = 128  # characters of a column's name, in the API too
 
 
 Kind = Literal["CSV", "Parquet"]
@@ -37,19 +41,23 @@ _MEDIA: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of rows, copied to `path`; `uri` says where it comes from, without its query."""
+    """A file of rows, copied to `path`; `uri` says where it comes from, without its query, `source` which of
+    data.sources names it, and `format` what that says of its CSV files."""
 
     uri: str
     path: Path
     kind: Kind
+    source: int = 0
+    format: SourceFormat | None = None
 
 
 @dataclass(frozen=True)
 class Reading:
-    """All rows, and what became of the cells of each column of text."""
+    """All rows, what became of the cells of each column of text, and what was found of the files."""
 
     rows: pl.DataFrame
     cells: dict[str, CellCounts]
+    findings: tuple[Finding, ...] = ()
 
 
 def copy_files(sources: Sequence[Source], folder: Path) -> tuple[list[DataFile], str]:
@@ -65,14 +73,15 @@ def copy_files(sources: Sequence[Source], folder: Path) -> tuple[list[DataFile],
     files: list[DataFile] = []
     whole = hashlib.sha256()
     try:
-        for source in sources:
+        for number, source in enumerate(sources):
             secret = source.secret_ref.name if source.secret_ref else None
             for found in storage.matches(storage.locate(source.uri, secret=secret)):
                 opened = storage.opened(found)
                 kind = _kind_of(found.uri, opened)
-                path = folder / f"{len(files):06d}"
-                whole.update(_copy(found.uri, opened, path))
-                files.append(DataFile(found.uri, path, kind))
+                _check_format(found.uri, kind, number, source.format)
+                file = DataFile(found.uri, folder / f"{len(files):06d}", kind, number, source.format)
+                whole.update(_copy(found.uri, opened, file.path))
+                files.append(file)
     except StoreError as error:
         if error.reason == "NotFound":
             raise TrainingError("SourceNotFound", f"data.sources: {error}") from error
@@ -98,6 +107,15 @@ def _kind_of(uri: str, opened: Opened) -> Kind:
         "SourceInvalid",
         f"data.sources: {uri} must end in {', '.join(_CSV + _PARQUET)}; its ending says its kind{told}",
     )
+
+
+def _check_format(uri: str, kind: Kind, source: int, format: SourceFormat | None) -> None:
+    if format is not None and kind != "CSV":
+        raise TrainingError(
+            "SourceInvalid",
+            f"data.sources[{source}].format: {uri} is Parquet, which says itself how it is written; name CSV and "
+            "Parquet in sources of their own",
+        )
 
 
 def _copy(uri: str, opened: Opened, path: Path) -> bytes:
@@ -150,17 +168,22 @@ def read_rows(files: Sequence[DataFile], declared: Mapping[str, Declared] | None
         name: sum((reading.cells.get(name, CellCounts()) for reading in read), CellCounts())
         for name in first.columns
     }
-    return Reading(rows, counts)
+    return Reading(rows, counts, tuple(finding for reading in read for finding in reading.findings))
 
 
 def _read(file: DataFile, declared: Mapping[str, Declared]) -> Reading:
-    csv = file.kind == "CSV"
     try:
-        frame = pl.read_csv(file.path, infer_schema=False) if csv else pl.read_parquet(file.path)
+        frame, decimal, findings = _csv(file) if file.kind == "CSV" else _parquet(file)
+    except HeaderError as error:
+        raise TrainingError("SourceInvalid", f"{file.uri}: {error}") from error
+    except DialectError as error:
+        mend = f"; set data.sources[{file.source}].format.{error.field}" if error.field else ""
+        if error.value:
+            mend += f", for instance to {error.value!r}"
+        raise TrainingError("SourceInvalid", f"{file.uri} cannot be read: {error}{mend}") from error
     except (pl.exceptions.PolarsError, OSError) as error:
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise TrainingError("SourceInvalid", f"{file.uri} cannot be read: {line}") from error
-    _check_names(file, frame.columns)
+        raise TrainingError("SourceInvalid", f"{file.uri} cannot be read: {_without_cells(line)}") from error
     # From here on text is String, and numbers are whole numbers or floats. Numbers are NaN where they are missing in
     # Parquet written from pandas; from here on, missing is null.
     frame = frame.with_columns(
@@ -173,28 +196,46 @@ def _read(file: DataFile, declared: Mapping[str, Declared]) -> Reading:
     for values in frame:
         column = declared.get(values.name, UNDECLARED)
         if values.dtype == pl.String:
-            found, counts[values.name] = read_text(values, column)
+            found, counts[values.name] = read_text(values, column, decimal)
         else:
             found = _as_category(values) if column.is_category else values
         # A column without a single value says nothing of its type: another file may.
         columns.append(found.cast(pl.Null) if found.null_count() == frame.height else found)
-    return Reading(pl.DataFrame(columns), counts)
+    return Reading(pl.DataFrame(columns), counts, findings)
 
 
-def _check_names(file: DataFile, names: Sequence[str]) -> None:
-    for number, name in enumerate(names, start=1):
-        if not name:
-            raise TrainingError(
-                "SourceInvalid",
-                f"{file.uri}: column {number} has no name; name it, or write the file without it (was it written "
-                "with its index? pandas leaves it out with index=False)",
-            )
-        if len(name) > _LONGEST_NAME:
-            raise TrainingError(
-                "SourceInvalid",
-                f"{file.uri}: the name of column {number} has {len(name):,} characters, at most {_LONGEST_NAME} are "
-                "possible; give it a shorter one (is the first line a header?)",
-            )
+def _csv(file: DataFile) -> tuple[pl.DataFrame, Decimal, tuple[Finding, ...]]:
+    said = file.format
+    known = Format(said.separator, said.decimal, said.encoding) if said else Format()
+    read = read_csv(file.path, known)
+    findings = []
+    if read.guessed:
+        told = f"{file.uri} was read as {', '.join(read.guessed)}; if that is wrong, set "
+        findings.append(Finding("", "Guessed", 1, (), f"{told}data.sources[{file.source}].format"))
+    if read.blank:
+        told = f"{read.blank:,} lines of {file.uri} hold nothing and are no rows"
+        findings.append(Finding("", "BlankLines", read.blank, (), told))
+    return read.cells, read.decimal, (*findings, *_stripped(file, read.stripped))
+
+
+def _parquet(file: DataFile) -> tuple[pl.DataFrame, Decimal, tuple[Finding, ...]]:
+    names, stripped = header(list(pl.read_parquet_schema(file.path)), of_text=False)
+    frame = pl.read_parquet(file.path)
+    return frame.rename(dict(zip(frame.columns, names, strict=True))), ".", _stripped(file, stripped)
+
+
+def _stripped(file: DataFile, stripped: Sequence[str]) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(
+            name.strip(BLANKS), "Changed", 1, (), f"the name {name!r} in {file.uri} lost the blanks around it"
+        )
+        for name in stripped
+    )
+
+
+def _without_cells(line: str) -> str:
+    """What polars says without the cell that it says it of: its column may be a sensitive one."""
+    return re.sub(r"`[^`]*`?", "a value", line)
 
 
 def _as_category(values: pl.Series) -> pl.Series:

@@ -89,18 +89,12 @@ def register(folder: Location, prepared: Prepared, trained: Trained, exported: E
     answered = decide(manifest, predictor.model.predict(typed(manifest, test.tensors)))
     seed = prepared.parts.rule.seed
     importance = detail.important(predictor, test.tensors, test.learnable.target, seed)
-    counts = {
-        "read": prepared.read,
-        "dropped": prepared.read - prepared.train.rows - test.rows,
-        "train": prepared.train.rows,
-        "test": test.rows,
-    }
     details = detail.build(
         manifest,
         scores=trained.scores,
         gates=trained.gates,
         importance=importance,
-        rows=counts,
+        data=detail.data(prepared.findings, prepared.read, prepared.train.rows, test.rows),
         conversion=exported.conversion,
     )
     roles = prepared.roles

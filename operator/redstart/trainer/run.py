@@ -63,7 +63,7 @@ def run(job: Job, progress: Progress) -> tuple[termination.Report, dict[str, Any
     rows = reading.rows
     say("data", f"{len(files)} files, {rows.height:,} rows, {rows.width} columns, {data_digest}")
     progress.step(15, f"preparing {rows.height:,} rows")
-    prepared = prepare(rows, spec, _kept_order(before), reading.cells)
+    prepared = prepare(rows, spec, _kept_order(before), reading.cells, reading.findings)
     trained = train(prepared, spec, estimator, progress)
     pipeline = refitted(prepared, trained.pipeline, spec, progress)
     progress.step(70, f"exporting as {spec.output.format}")

@@ -13,7 +13,7 @@ import polars as pl
 
 from redstart.artifacts import cells
 from redstart.artifacts.cells import BLANKS, BOOLEANS, MISSING, CellError, Decimal, InfiniteError
-from redstart.trainer.times import times
+from redstart.trainer.times import looks_like_times, times
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ def read_text(
     whole = values.cast(pl.Int64, strict=False)
     if whole.null_count() == values.null_count():
         return whole, CellCounts(zeros=_zeros(values, declared))
+    if looks_like_times(values):
+        # Each cell of such a column is another text: all at once are read in a moment, one by one in seconds.
+        text, counts = _categories(values, declared)
+        if (read := times(text)) is not None:
+            return read, counts
     floats = _floats(values, decimal)
     texts = _judged(values.filter(floats.is_null()), declared, decimal)
     numbers = _patched(values, floats, texts.values)
@@ -96,8 +101,6 @@ def read_text(
         return numbers, CellCounts(texts.missing, texts.numbers, _zeros(values, declared))
     text, counts = _categories(values, declared)
     count = len(values) - numbers.null_count() - texts.booleans.total()
-    if not count and (moments := times(text)) is not None:
-        return moments, counts
     return text, CellCounts(counts.missing, counts.changed, numbers=count, others=others)
 
 

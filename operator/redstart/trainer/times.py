@@ -1,4 +1,4 @@
-"""Columns of times: the form is recognised from a few values, and then holds for the whole column.
+"""Columns of times: the form is recognised from a value, and then read over the whole column.
 
 One form for a column is many times faster than a guess for each cell, and cannot read 3 February in one row and
 2 March in the next.
@@ -11,7 +11,20 @@ from typing import NamedTuple
 
 import polars as pl
 
-_SAMPLE = 20  # values that a form must fit before it is tried on all
+_DAYS = (
+    (r"\d{4}-\d{1,2}-\d{1,2}", "%Y-%m-%d"),
+    (r"\d{4}/\d{1,2}/\d{1,2}", "%Y/%m/%d"),
+    (r"\d{1,2}\.\d{1,2}\.\d{4}", "%d.%m.%Y"),
+    (r"\d{1,2}-\d{1,2}-\d{4}", "%d-%m-%Y"),
+    (r"\d{1,2}/\d{1,2}/\d{4}", "%d/%m/%Y"),
+    (r"\d{1,2}/\d{1,2}/\d{4}", "%m/%d/%Y"),
+)
+_CLOCKS = (
+    (r"\d\d:\d\d", "%H:%M"),
+    (r"\d\d:\d\d:\d\d", "%H:%M:%S"),
+    (r"\d\d:\d\d:\d\d\.\d{1,9}", "%H:%M:%S%.f"),
+)
+_ZONES = (("", ""), (r" ?(?:Z|[+-]\d\d:?\d\d)", "%#z"))
 
 
 class _Form(NamedTuple):
@@ -20,64 +33,71 @@ class _Form(NamedTuple):
     pattern: re.Pattern[str]
     format: str
     kind: type[pl.Date | pl.Datetime | pl.Time]
+    zoned: bool = False
+
+    def read(self, values: pl.Series) -> pl.Series:
+        """The times, null where a value is none of this form."""
+        if self.kind is pl.Datetime:
+            zone = "UTC" if self.zoned else None
+            return values.str.to_datetime(self.format, time_unit="us", time_zone=zone, strict=False)
+        return values.str.strptime(self.kind, self.format, strict=False)
 
 
-def _form(pattern: str, format: str, kind: type[pl.Date | pl.Datetime | pl.Time]) -> _Form:
-    return _Form(re.compile(pattern), format, kind)
+_OF_DAYS = [
+    [
+        _Form(re.compile(day), day_format, pl.Date),
+        *(
+            _Form(
+                re.compile(f"{day}{between}{clock}{zone}"),
+                f"{day_format}{between}{clock_format}{zone_format}",
+                pl.Datetime,
+                bool(zone),
+            )
+            for between in ("T", " ")
+            for clock, clock_format in _CLOCKS
+            for zone, zone_format in _ZONES
+        ),
+    ]
+    for day, day_format in _DAYS
+]
+_TIMES_OF_DAY = [[_Form(re.compile(clock), form, pl.Time)] for clock, form in _CLOCKS]
 
 
-_ZONE = r"(?:Z|[+-]\d\d:?\d\d)"
+_ANY = re.compile("|".join(form.pattern.pattern for forms in (*_OF_DAYS, *_TIMES_OF_DAY) for form in forms))
+_SAMPLE = 100
 
 
-def _forms() -> list[_Form]:
-    found = []
-    for day, day_format in (
-        (r"\d{4}-\d{1,2}-\d{1,2}", "%Y-%m-%d"),
-        (r"\d{4}/\d{1,2}/\d{1,2}", "%Y/%m/%d"),
-        (r"\d{1,2}\.\d{1,2}\.\d{4}", "%d.%m.%Y"),
-        (r"\d{1,2}-\d{1,2}-\d{4}", "%d-%m-%Y"),
-        (r"\d{1,2}/\d{1,2}/\d{4}", "%d/%m/%Y"),
-        (r"\d{1,2}/\d{1,2}/\d{4}", "%m/%d/%Y"),
-    ):
-        found.append(_form(day, day_format, pl.Date))
-        for between in ("T", " "):
-            for clock, clock_format in (
-                (r"\d\d:\d\d", "%H:%M"),
-                (r"\d\d:\d\d:\d\d", "%H:%M:%S"),
-                (r"\d\d:\d\d:\d\d(?:\.\d{1,9})?", "%H:%M:%S%.f"),
-            ):
-                found += [
-                    _form(f"{day}{between}{clock}", f"{day_format}{between}{clock_format}", pl.Datetime),
-                    _form(
-                        f"{day}{between}{clock} ?{_ZONE}",
-                        f"{day_format}{between}{clock_format}%#z",
-                        pl.Datetime,
-                    ),
-                ]
-    found.append(_form(r"\d\d:\d\d:\d\d", "%H:%M:%S", pl.Time))
-    return found
-
-
-_FORMS = _forms()
+def looks_like_times(values: pl.Series) -> bool:
+    """Whether one of the first values is a day, a time or a time of day."""
+    return any(map(_ANY.fullmatch, values.head(_SAMPLE).drop_nulls().to_list()))
 
 
 def times(values: pl.Series) -> pl.Series | None:
-    """Text as days, times (in UTC where they say their zone) or times of day; None where it is something else.
+    """Text as days, times (in UTC where they say their zone) or times of day; None where a value is something else.
 
-    A day and a month that could be either are read day first.
+    The order of day, month and year is one for the whole column, where both fit the day comes first; within it some
+    values may lack seconds, fractions or the time.
     """
-    known = values.drop_nulls()
-    sample = [text.strip() for text in known.head(_SAMPLE).to_list()]
-    for form in _FORMS:
-        if sample and all(form.pattern.fullmatch(text) for text in sample):
-            read = _read(values, form)
-            if read.null_count() == values.null_count():
-                return read
+    for forms in (*_OF_DAYS, *_TIMES_OF_DAY):
+        if (read := _read(values, forms)) is not None:
+            return read
     return None
 
 
-def _read(values: pl.Series, form: _Form) -> pl.Series:
-    if form.kind is pl.Datetime:
-        zone = "UTC" if form.format.endswith("z") else None
-        return values.str.to_datetime(form.format, time_unit="us", time_zone=zone, strict=False)
-    return values.str.strptime(form.kind, form.format, strict=False)
+def _read(values: pl.Series, forms: list[_Form]) -> pl.Series | None:
+    found: pl.Series | None = None
+    for _ in forms:  # each turn reads one form at least, or ends
+        left = values if found is None else values.set(found.is_not_null(), None)
+        at = left.is_not_null().arg_max()
+        if at is None or left[at] is None:
+            break
+        form = next((form for form in forms if form.pattern.fullmatch(left[at])), None)
+        read = None if form is None else form.read(left)
+        if read is None or read[at] is None:
+            return None
+        if found is not None and read.dtype != found.dtype:
+            if pl.Date not in (read.dtype, found.dtype) or "UTC" in str((read.dtype, found.dtype)):
+                return None
+            read, found = read.cast(pl.Datetime("us")), found.cast(pl.Datetime("us"))
+        found = read if found is None else found.zip_with(found.is_not_null(), read)
+    return found if found is not None and found.null_count() == values.null_count() else None

@@ -120,6 +120,36 @@ BAD: dict[str, tuple[Kind, dict[str, Any], str]] = {
         {f"{SOURCE}.secretRef": {"name": "s"}},
         "data.sources.secretRef: pvc:// and configmap:// need no credentials; remove secretRef",
     ),
+    "a format where the files say it themselves": (
+        T,
+        {f"{SOURCE}.uri": "pvc://data/iris.parquet", f"{SOURCE}.format": {"separator": ";"}},
+        "data.sources.format: Parquet files say themselves how they are written; remove format",
+    ),
+    "a separator of two signs": (
+        T,
+        {f"{SOURCE}.format": {"separator": "\\t"}},
+        "Too long: may not be more than 1",
+    ),
+    "a separator that stands in numbers": (
+        T,
+        {f"{SOURCE}.format": {"separator": "7"}},
+        'use one sign, such as "," ";" "|"',
+    ),
+    "one sign for separator and decimal": (
+        T,
+        {f"{SOURCE}.format": {"separator": ",", "decimal": ","}},
+        "data.sources.format: separator and decimal are the same sign",
+    ),
+    "a decimal sign that nobody uses": (
+        T,
+        {f"{SOURCE}.format": {"decimal": "_"}},
+        'Unsupported value: "_": supported values: ".", ","',
+    ),
+    "an encoding that is none of text": (
+        T,
+        {f"{SOURCE}.format": {"encoding": "base64"}},
+        "use the name of an encoding of text, such as UTF-8, UTF-16, cp1252 or latin-1",
+    ),
     "an output's credentials where none are needed": (
         T,
         {"spec.output.secretRef": {"name": "s"}},
@@ -423,6 +453,21 @@ def test_what_yaml_reads_as_something_else_is_left_to_the_operator(
 )
 def test_sources_that_are_taken(api: Api, namespace: str, source: dict[str, Any]) -> None:
     send(api, namespace, T, changed(T, {SOURCE: source}))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"separator": ";", "decimal": ",", "encoding": "cp1252"},
+        {"separator": "\t", "encoding": "UTF-16"},
+        {"separator": "|", "encoding": "latin-1"},
+        {"separator": "\x01", "encoding": "ISO-8859-15"},
+        {"decimal": ","},
+    ],
+    ids=str,
+)
+def test_formats_of_csv_are_taken(api: Api, namespace: str, form: Object) -> None:
+    send(api, namespace, T, changed(T, {f"{SOURCE}.format": form}))
 
 
 @pytest.mark.parametrize(("kind", "changes", "message"), BAD.values(), ids=BAD.keys())

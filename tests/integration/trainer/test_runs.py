@@ -91,7 +91,7 @@ def test_a_version_keeps_the_order_of_the_one_before(place: Place, rows: pl.Data
     alone = place.run({**SPEC, "model": "alone"})
     names = [feature.name for feature in place.fetched(alone)[1].inputs]
     assert names == ["air_temperature", "product_type", "torque", "rotational_speed"]
-    assert alone.details["rows"] == second.details["rows"]
+    assert alone.details["data"]["rows"] == second.details["data"]["rows"]
 
 
 def test_two_runs_at_once_make_one_version(place: Place, rows: pl.DataFrame) -> None:

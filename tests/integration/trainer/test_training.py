@@ -74,8 +74,8 @@ def test_predictions_are_scikit_learns(
         assert run.details["metrics"]["r2"] == pytest.approx(
             r2_score(target[held], model.predict(features[held]))
         )
-    assert run.details["rows"] == {
-        "read": len(rows), "dropped": 0, "train": int((~held).sum()), "test": int(held.sum())
+    assert run.details["data"]["rows"] == {
+        "read": len(rows), "dropped": [], "train": int((~held).sum()), "test": int(held.sum())
     }  # fmt: skip
 
 
@@ -116,8 +116,11 @@ def test_everything_together(place: Place) -> None:
     run = place.run(EVERYTHING, files="2026-*.parquet")
     assert (run.code, run.report.result) == (0, "Succeeded"), run.output
     details = run.details
-    assert details["rows"]["read"] > 6050
-    assert details["rows"]["dropped"] > details["rows"]["read"] - 6000
+    counts = details["data"]["rows"]
+    assert counts["read"] > 6050
+    assert {dropped["reason"] for dropped in counts["dropped"]} == {"DuplicateRows", "MissingValues"}
+    dropped = sum(dropped["count"] for dropped in counts["dropped"])
+    assert counts["read"] == counts["train"] + counts["test"] + dropped
     assert [gate["passed"] for gate in details["gates"]] == [True, True]
     assert details["importance"][0]["feature"] in ("torque", "tool_wear", "rotational_speed")
     predictor, manifest = place.fetched(run)

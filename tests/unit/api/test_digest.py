@@ -81,3 +81,15 @@ def test_a_query_is_no_part_of_the_input(one: str, other: str, same: bool) -> No
 
 def test_elsewhere_whole_numbers_and_fractions_are_the_same_and_null_is_absent() -> None:
     assert digest({"a": 2.0, "b": None, "c": [1.0]}) == digest({"c": [1], "a": 2})
+
+
+def test_how_the_files_are_written_is_part_of_the_input() -> None:
+    sources: list[dict[str, Any]] = [
+        {"uri": "pvc://data/rows.csv"},
+        {"uri": "pvc://data/rows.csv", "format": {}},
+        {"uri": "pvc://data/rows.csv", "format": {"separator": ";"}},
+        {"uri": "pvc://data/rows.csv", "format": {"separator": ";", "decimal": ","}},
+        {"uri": "pvc://data/rows.csv", "format": {"encoding": "cp1252"}},
+    ]
+    found = [digest(training_fields(spec(data__sources=[source]))) for source in sources]
+    assert len(set(found)) == len(found)

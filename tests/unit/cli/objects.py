@@ -228,6 +228,27 @@ REJECTED = training_job(
     },
     latestVersion="machine-failure-v3",
     metrics={"accuracy": 0.9821, "f1": 0.8312, "recall": 0.55},
+    data={
+        "rows": {
+            "read": 51234,
+            "dropped": [
+                {"reason": "DuplicateRows", "count": 1200},
+                {"reason": "MissingTarget", "column": "machine_failure", "count": 34},
+            ],
+            "train": 40000,
+            "test": 10000,
+        },
+        "warnings": [
+            {
+                "kind": "LeakageSuspected",
+                "column": "repair [h]",
+                "count": 10000,
+                "message": "repair [h] alone tells machine_failure always: leakage is suspected",
+            },
+            {"kind": "Guessed", "count": 1, "message": "a.csv was read as separated by ;"},
+        ],
+        "omitted": 3,
+    },
     conversion={"format": "ONNX", "reason": "exact on 2000 rows", "largestDifference": 1.2e-07},
     gates=GATES,
     history=[

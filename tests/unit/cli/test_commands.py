@@ -363,6 +363,25 @@ def test_predict_sends_of_a_file_what_the_model_takes(
     assert "left out, being no inputs of the model: machine_failure" in capsys.readouterr().err
 
 
+def test_predict_refuses_a_file_without_inputs_of_the_model(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(server, rows=1)
+    (tmp_path / "rows.csv").write_text("Torque;machine_failure\n40,5;0\n")
+    assert redstart("predict", "machine-failure", "--file", str(tmp_path / "rows.csv")) == 1
+    told = capsys.readouterr().err
+    assert "rows.csv has no torque, product_type, which the model takes" in told.replace("\n", " ")
+    assert not [body for body in server.asked if body]
+
+
+def test_predict_takes_how_a_file_is_written(server: Server, tmp_path: Path) -> None:
+    model(server, rows=1)
+    (tmp_path / "rows.csv").write_bytes("product_type#torque\ngroß#1,234\n".encode("cp1252"))
+    options = ["--separator", "#", "--decimal", ",", "--encoding", "cp1252"]
+    assert redstart("predict", "machine-failure", "--file", str(tmp_path / "rows.csv"), *options) == 0
+    assert server.asked[-1] == {"rows": [{"product_type": "groß", "torque": 1.234}]}
+
+
 def test_predict_sends_many_rows_in_several_requests(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -380,10 +399,12 @@ def test_predict_sends_what_json_has_no_word_for_as_missing_or_as_text(
     server: Server, tmp_path: Path, by: str
 ) -> None:
     model(server, rows=2, prefix=PROXY if by == "service" else "")
-    (tmp_path / "rows.csv").write_text("torque\nNaN\ninf\n")
+    (tmp_path / "rows.csv").write_text("torque,product_type\nNaN,L\ninf,L\n")
     whom = ["machine-failure"] if by == "service" else ["--url", server.url]
     assert redstart("predict", *whom, "--file", str(tmp_path / "rows.csv")) == 0
-    assert server.asked[-1] == {"rows": [{"torque": None}, {"torque": "inf"}]}
+    assert server.asked[-1] == {
+        "rows": [{"torque": None, "product_type": "L"}, {"torque": "inf", "product_type": "L"}]
+    }
 
 
 def test_predict_by_url_sends_half_a_surrogate_pair_for_the_server_to_refuse(server: Server) -> None:

@@ -1,5 +1,6 @@
 """Rows from the command line, from files and from standard input."""
 
+import gzip
 import io
 from pathlib import Path
 from typing import Any
@@ -18,35 +19,51 @@ PROPERTIES = {
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
+        ("A.CSV", "torque;product_type\n40,5;L\n", [{"torque": 40.5, "product_type": "L"}]),
+        ("a.csv", "torque\tproduct_type\r\n40\tL\r\n", [{"torque": 40.0, "product_type": "L"}]),
+        ("a.csv", "sep=|\ntorque|product_type\n\n40|L\n\n", [{"torque": 40.0, "product_type": "L"}]),
+        ("a.csv", " torque , product_type\n40,L\n", [{"torque": 40.0, "product_type": "L"}]),
+        (
+            "a.csv",
+            "torque;product_type\n1.234,5;L\n".encode("utf-16"),
+            [{"torque": 1234.5, "product_type": "L"}],
+        ),
+        ("a.csv.gz", gzip.compress(b"torque,product_type\n40,L\n"), [{"torque": 40.0, "product_type": "L"}]),
         ("a.json", '[{"torque": 40.5}]', [{"torque": 40.5}]),
         ("a.json", '{"rows": [{"torque": 1}, {"torque": 2}]}', [{"torque": 1}, {"torque": 2}]),
         ("a.json", '{"torque": 1}', [{"torque": 1}]),
         ("a.jsonl", '{"torque": 1}\n\n{"torque": 2}\n', [{"torque": 1}, {"torque": 2}]),
         ("a.csv", "torque,product_type\n40,007\n", [{"torque": 40.0, "product_type": "007"}]),
         ("a.csv", "torque,product_type\n,L\n", [{"torque": None, "product_type": "L"}]),
-        ("a.csv", "\ufefftorque\n40\n", [{"torque": 40.0}]),
-        ("a.csv", "torque\nhot\n", [{"torque": "hot"}]),
+        ("a.csv", "\ufefftorque,product_type\n40,L\n", [{"torque": 40.0, "product_type": "L"}]),
+        ("a.csv", "torque,product_type\nhot,\n", [{"torque": "hot", "product_type": None}]),
         ("a.csv", "torque,product_type\nNaN,nan\n", [{"torque": None, "product_type": "nan"}]),
-        ("a.csv", "torque\n-inf\n1e999\n", [{"torque": "-inf"}, {"torque": "1e999"}]),
+        (
+            "a.csv",
+            "torque,product_type\n-inf,L\n1e999,L\n",
+            [{"torque": text, "product_type": "L"} for text in ("-inf", "1e999")],
+        ),
         ("a.jsonl", '{"torque": NaN}\n{"torque": -Infinity}', [{"torque": None}, {"torque": "-Infinity"}]),
         ("a.json", '[{"torque": 1e999}]', [{"torque": "1e999"}]),
-        ("a.csv", "other\n7\n", [{"other": "7"}]),
-        ("a", "torque\n40\n", [{"torque": 40.0}]),
+        ("a.csv", "other,torque,product_type\n7,1,L\n", [{"other": "7", "torque": 1.0, "product_type": "L"}]),
+        ("a", "torque,product_type\n40,L\n", [{"torque": 40.0, "product_type": "L"}]),
         ("a", '[{"torque": 40}]', [{"torque": 40}]),
     ],
 )
 def test_a_file_is_read_as_the_model_takes_it(
-    tmp_path: Path, name: str, content: str, expected: list[dict[str, Any]]
+    tmp_path: Path, name: str, content: str | bytes, expected: list[dict[str, Any]]
 ) -> None:
-    (tmp_path / name).write_text(content, encoding="utf-8")
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     assert rows.read(tmp_path / name, PROPERTIES) == expected
 
 
 @pytest.mark.parametrize("file", [None, Path("-")], ids=["by default", "as -"])
-@pytest.mark.parametrize("text", ["torque\n40\n", '[{"torque": 40.0}]'], ids=["csv", "json"])
+@pytest.mark.parametrize(
+    "text", ["torque,product_type\n40,\n", '[{"torque": 40.0, "product_type": null}]'], ids=["csv", "json"]
+)
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, file: Path | None, text: str) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    assert rows.read(file, PROPERTIES) == [{"torque": 40.0}]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert rows.read(file, PROPERTIES) == [{"torque": 40.0, "product_type": None}]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +74,16 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, file: Path | No
         ("a.json", "[]", "holds no rows"),
         ("a.csv", "torque\n", "holds no rows"),
         ("a.parquet", b"PAR1\xff\xfe", ".parquet files are not read here"),
-        ("a.csv", b"torque\n\xff", "cannot be read: 'utf-8' codec"),
+        ("a.csv", b"torque,product_type\n\xff,L", "cannot be read: byte 0xFF in line 2 is no UTF-8"),
+        ("a.csv", "torque;product_type\n1,234;L\n", "could be decimal, or group thousands"),
+        ("a.csv", "torque,product_type,torque\n1,L,2\n", "torque stands there twice: columns 1 and 3"),
+        ("a.csv", "torque\n40\n", "a.csv has no product_type, which the model takes; it has torque"),
+        ("a.csv", "torque#product_type\n40#L\n", "has no torque, product_type"),
+        ("a.csv", "torque,product_type\n40,L\n41\n", "record 3 has 1 fields where the header has 2"),
+        ("a.csv.gz", b"\x1f\x8b\x08\x00", "cannot be read"),
+        ("a.json", '[{"torque": 1, "torque": 2}]', "torque stands twice in one object"),
+        ("a.jsonl", '{"a": 1}\n{"torque": 1, "torque": 2}', "torque stands twice in one object"),
+        ("a.json", '[{"Torque": 1}]', "has no torque, product_type, which the model takes; it has Torque"),
         ("missing.csv", None, "cannot be read: No such file"),
     ],
 )

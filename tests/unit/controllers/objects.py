@@ -134,6 +134,16 @@ DETAILS: Object = {
     "metrics": {"f1": 0.83},
     "gates": [],
     "importance": [{"feature": "petal", "value": 0.3}],
+    "data": {
+        "rows": {
+            "read": 150,
+            "dropped": [{"reason": "MissingTarget", "column": "kind", "count": 3}],
+            "train": 117,
+            "test": 30,
+        },
+        "warnings": [],
+        "omitted": 0,
+    },
     "conversion": {"format": "ONNX", "reason": "exact", "largestDifference": 1e-7},
     "framework": {"scikit-learn": "1.9.1"},
 }

@@ -13,10 +13,11 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from tests.unit.trainer.specs import spec
 
-from redstart.api.v1alpha1.training_job import ForwardFill, PrepareModel
-from redstart.trainer import dataset, preprocessing
+from redstart.api.v1alpha1.training_job import DataReport, ForwardFill, PrepareModel
+from redstart.trainer import dataset, details, preprocessing
 from redstart.trainer.columns import Feature, Roles
 from redstart.trainer.errors import TrainingError
+from redstart.trainer.findings import Finding
 from redstart.trainer.preparing import prepare
 
 ROLES = Roles((Feature("kind", "Category"), Feature("torque", "Number")), "failure", "at", None, ())
@@ -67,6 +68,56 @@ def test_the_order_is_duplicates_expectations_missing_split() -> None:
     assert made.train.rows + made.test.rows == 40
     with pytest.raises(TrainingError, match="80 rows, at least 81"):
         prepare(rows, spec(data__expect={"minRows": 81}, **changes))
+
+
+def test_what_is_found_is_counted_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    made = np.random.default_rng(3).normal(size=200)
+    failure = [int(value > 0) if at % 40 else None for at, value in enumerate(made)]
+    rows = pl.DataFrame(
+        {
+            "Unnamed: 0": range(200),
+            "x": np.where(made > 0, made / 9 + 1, made / 9),
+            "noise": [at * 7 % 13 if at % 50 else None for at in range(200)],
+            "always": ["a"] * 200,
+            "secret": ["hidden-value"] * 200,
+            "failure": failure,
+        },
+        strict=False,
+    )
+    changes = {"prepare__dataset": {"dropMissing": ["noise"]}, "data__sensitive": ["secret"]}
+    guessed = Finding("", "Guessed", 1, (), "a.csv was read as separated by ;")
+    prepared = prepare(pl.concat([rows, rows[1:3]]), spec(**changes), found=[guessed])
+    kinds = [(finding.kind, finding.column, finding.count) for finding in prepared.findings]
+    assert kinds == [
+        ("Guessed", "", 1),
+        ("IndexColumn", "Unnamed: 0", 202),
+        ("MissingTarget", "failure", 5),
+        ("MissingValues", "noise", 3),
+        ("Constant", "always", 194),
+        ("LeakageSuspected", "x", prepared.train.rows),
+    ]
+    printed = capsys.readouterr().out
+    assert all(finding.message in printed for finding in prepared.findings)
+    told = details.data(prepared.findings, prepared.read, prepared.train.rows, prepared.test.rows)
+    report = DataReport.model_validate(told)
+    assert [(dropped.reason, dropped.count) for dropped in report.rows.dropped] == [
+        ("MissingTarget", 5),
+        ("MissingValues", 3),
+    ]
+    assert report.rows.read == report.rows.train + report.rows.test + 8
+    assert [warning.kind for warning in report.warnings] == [
+        "LeakageSuspected",
+        "IndexColumn",
+        "Guessed",
+        "Constant",
+    ]
+    assert "hidden-value" not in printed + str(told)
+
+
+def test_at_most_fifty_warnings_are_reported() -> None:
+    many = [Finding(f"x{number}", "Constant", 5, (), "constant " * 100) for number in range(60)]
+    report = DataReport.model_validate(details.data(many, 5, 4, 1))
+    assert (len(report.warnings), report.omitted) == (50, 10)
 
 
 @pytest.mark.parametrize(

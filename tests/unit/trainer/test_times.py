@@ -26,7 +26,11 @@ from redstart.trainer.times import times
         pytest.param(["2026-01-31T10:00:00Z"], [datetime(2026, 1, 31, 10, tzinfo=UTC)], id="UTC"),
         pytest.param(["2026-01-31T10:00:00+01:00", "2026-07-31T10:00:00+02:00"],
                      [datetime(2026, 1, 31, 9, tzinfo=UTC), datetime(2026, 7, 31, 8, tzinfo=UTC)], id="offsets"),
+        pytest.param(["2026-01-31", "2026-01-31 10:00", "2026-01-31T10:00:01"],
+                     [datetime(2026, 1, 31), datetime(2026, 1, 31, 10), datetime(2026, 1, 31, 10, 0, 1)],
+                     id="days among times"),
         pytest.param(["10:00:00"], [time(10)], id="times of day"),
+        pytest.param(["10:30"], [time(10, 30)], id="times of day without seconds"),
     ],
 )  # fmt: skip
 def test_what_is_read_as_times(cells: list[str | None], expected: list[object]) -> None:
@@ -43,6 +47,7 @@ def test_what_is_read_as_times(cells: list[str | None], expected: list[object]) 
         pytest.param(["1.2.3"], id="a version"),
         pytest.param(["2026-01-31", "soon"], id="a word among days"),
         pytest.param(["2026-01-31"] * 30 + ["2026-02-30"], id="a day that is in no calendar"),
+        pytest.param(["2026-01-31 10:00", "2026-01-31 10:00Z"], id="times with and without a zone"),
         pytest.param(["31/01/2026", "01/31/2026"], id="days first and months first"),
     ],
 )

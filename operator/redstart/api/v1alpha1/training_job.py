@@ -36,6 +36,49 @@ from redstart.api.v1alpha1.scalars import Target, Word, refusal
 Columns = Annotated[list[Column], Field(min_length=1, max_length=500)]
 
 
+_CODECS = (
+    "utf-?8(-sig)?|utf-?16(-?[lb]e)?|utf-?32(-?[lb]e)?|(us-)?ascii|latin-?[0-9]{1,2}|iso-?8859-[0-9]{1,2}|"
+    "(cp|windows-|ibm)[0-9]{3,5}|mac-?roman|koi8-[ru]|shift-?jis|euc-?(jp|kr)|gbk|gb2312|gb18030|big5"
+)
+
+
+class SourceFormat(Model):
+    """How the CSV files of a source are written."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.separator) || !has(self.decimal) || self.separator != self.decimal",
+                "data.sources.format: separator and decimal are the same sign; files with a decimal comma are "
+                "separated by another one, mostly ;",
+            )
+        )
+    )
+
+    separator: (
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=1, pattern=r"^[\x01-\x09\x1c-!#-&(-*,/:-@\[\]-`{-~]$"),
+            worded(
+                'use one sign, such as "," ";" "|" or "\\t" for a tab, and no letter, digit, quote, point or minus'
+            ),
+        ]
+        | None
+    ) = None
+    """What stands between two cells. By default it is recognised among comma, semicolon, tab and |."""
+    decimal: Literal[".", ","] | None = None
+    """What stands before the fraction of a number. By default it is recognised."""
+    encoding: (
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=32, pattern=f"^(?i:{_CODECS})$"),
+            worded("use the name of an encoding of text, such as UTF-8, UTF-16, cp1252 or latin-1"),
+        ]
+        | None
+    ) = None
+    """Encoding of the text. By default UTF-8, or what a byte order mark says."""
+
+
 class Source(Model):
     """Files of rows."""
 
@@ -58,6 +101,10 @@ class Source(Model):
                 "data.sources.uri: user and password do not belong into it; put USERNAME and PASSWORD into a Secret, "
                 "and name it as secretRef",
             ),
+            (
+                "!has(self.format) || !self.uri.matches('(?i)[.](parquet|pq)$')",
+                "data.sources.format: Parquet files say themselves how they are written; remove format",
+            ),
         )
     )
 
@@ -66,6 +113,8 @@ class Source(Model):
     Parquet by the path's ending; * matches within one path segment."""
     secret_ref: SecretRef | None = None
     """Credentials of the store; of https:// the keys TOKEN, or USERNAME and PASSWORD."""
+    format: SourceFormat | None = None
+    """How CSV files are written, where it is not recognised from their beginning. Not for Parquet."""
 
 
 class Features(Model):
@@ -472,6 +521,59 @@ class Conversion(Status):
     """The largest difference between the exported model's answers and the trained one's."""
 
 
+DroppedReason = Literal["DuplicateRows", "MissingTarget", "MissingValues", "InGap"]
+
+
+class DroppedRows(Status):
+    """Rows that were neither learned from nor held out."""
+
+    reason: DroppedReason
+    """DuplicateRows: by prepare.dataset.dropDuplicates; MissingTarget: they have no target; MissingValues: by
+    prepare.dataset.dropMissing; InGap: within split.gap before the cut-off."""
+    column: Column | None = None
+    """The column that is missing."""
+    count: Annotated[int, Field(ge=1)]
+    """How many."""
+
+
+class RowCounts(Status):
+    """What became of the rows."""
+
+    read: Annotated[int, Field(ge=0)]
+    """Rows in the files."""
+    dropped: Annotated[list[DroppedRows], Field(max_length=50)] = []
+    """Rows that were left out, by reason."""
+    train: Annotated[int, Field(ge=0)]
+    """Rows to learn from."""
+    test: Annotated[int, Field(ge=0)]
+    """Rows held out."""
+
+
+class DataWarning(Status):
+    """Something about the data that should be looked at. Never a value of a sensitive column."""
+
+    kind: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{0,63}$", max_length=64)]
+    """LeakageSuspected, IndexColumn, Identifier, MixedTypes, Guessed, NearEqualLabels, Constant, LeadingZeros,
+    ReadAsMissing, Changed or BlankLines; docs/training.md describes each."""
+    column: Column | None = None
+    """The column that it is about."""
+    count: Annotated[int, Field(ge=0)]
+    """How many cells, rows or values it concerns."""
+    message: Annotated[str, StringConstraints(max_length=512)]
+    """What was found, and what mends it."""
+
+
+class DataReport(Status):
+    """What was found in the data."""
+
+    rows: RowCounts
+    """What became of the rows."""
+    warnings: Annotated[list[DataWarning], Field(max_length=50)] = []
+    """What was changed, guessed or is suspected, the gravest first."""
+    omitted: Annotated[int, Field(ge=0)] = 0
+    """Further warnings; the trainer's log has them all."""
+
+
 class TrainingJobStatus(Conditioned):
     """What the operator has seen and done."""
 
@@ -487,6 +589,8 @@ class TrainingJobStatus(Conditioned):
     """Metrics of the newest version on its held-out rows."""
     gates: Annotated[list[GateResult], Field(max_length=20)] = []
     """Each gate and what came of it."""
+    data: DataReport | None = None
+    """What was found in the data of the newest version."""
     conversion: Conversion | None = None
     """How the newest version was exported."""
     history: Annotated[list[RunRecord], Field(max_length=10)] = []

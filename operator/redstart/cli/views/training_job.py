@@ -36,6 +36,7 @@ def view(job: Object, events: Sequence[Object] | None, now: float) -> Tree:
     if run := status.get("run"):
         _add_run(tree, run, status.get("progress"), now)
     _add_version(tree, status)
+    _add_data(tree, status.get("data"))
     add_gates(tree, status.get("gates", []))
     _add_history(tree, status.get("history", []), now)
     add_events(tree, events, now)
@@ -60,6 +61,22 @@ def _add_run(tree: Tree, run: Object, progress: Object | None, now: float) -> No
         branch.add(
             Text(f"input {digest(run['inputDigest'])}, data {digest(run.get('dataDigest'))}", style=QUIET)
         )
+
+
+def _add_data(tree: Tree, data: Object | None) -> None:
+    if data is None:
+        return
+    rows = data["rows"]
+    title = Text.assemble(("Data ", NAME), f"{rows['read']:,} rows read, {rows['train']:,} learned from")
+    title.append(f", {rows['test']:,} held out")
+    branch = tree.add(title)
+    for dropped in rows.get("dropped", []):
+        column = f" {dropped['column']}" if dropped.get("column") else ""
+        branch.add(Text(f"{dropped['count']:,} dropped: {dropped['reason']}{column}", style=QUIET))
+    for warning in data.get("warnings", []):
+        branch.add(Text.assemble((warning["kind"], BUSY), f"  {warning['message']}"))
+    if omitted := data.get("omitted"):
+        branch.add(Text(f"and {omitted:,} more in the trainer's log", style=QUIET))
 
 
 def _add_version(tree: Tree, status: Object) -> None:

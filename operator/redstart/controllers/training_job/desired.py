@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from redstart.api.v1alpha1 import TrainingJobSpec
-from redstart.api.v1alpha1.training_job import Progress, Run
+from redstart.api.v1alpha1.training_job import DataReport, Progress, Run
 from redstart.controllers import conditions, pod_status, storage
 from redstart.controllers.conditions import seconds
 from redstart.controllers.job_status import ending, left_running, newest_first
@@ -39,6 +39,9 @@ class State(NamedTuple):
     """Waiting: for the user, who suspended it."""
     reason: str
     message: str
+
+
+_MOST_WARNINGS = 16  # events of one run
 
 
 class Event(NamedTuple):
@@ -305,7 +308,28 @@ def _finished(run: Run, outcome: Outcome, register: Registration | None = None) 
     )
     told = f"run {run.number}, version {register.name}: {outcome.message}"
     event = Event("Warning", "RunRejected", told) if rejected else Event("Normal", "RunSucceeded", told)
-    return Plan(state, finished, outcome=outcome, register=register, events=[event], requeue=0.0)
+    events = [event, *_warnings(outcome, trained.details.data)]
+    return Plan(state, finished, outcome=outcome, register=register, events=events, requeue=0.0)
+
+
+def _warnings(outcome: Outcome, data: DataReport | None) -> list[Event]:
+    """One event for each kind of what was found in the data, the first of its kind with the number of others. What the
+    store held already was told by the run that wrote it."""
+    if data is None or outcome.result == "SameInputs":
+        return []
+    kinds: dict[str, list[str]] = {}
+    for warning in data.warnings:
+        kinds.setdefault(warning.kind, []).append(warning.message)
+    for dropped in data.rows.dropped:
+        if dropped.reason == "MissingTarget":
+            told = f"{dropped.count:,} of {data.rows.read:,} rows have no target and were dropped"
+            kinds.setdefault(dropped.reason, []).append(told)
+    return [
+        Event(
+            "Warning", kind, first + (f" (and {len(others)} more in status.data.warnings)" if others else "")
+        )
+        for kind, (first, *others) in kinds.items()
+    ][:_MOST_WARNINGS]
 
 
 def _superseded(observed: Observed, run: Run, job: Object | None = None) -> Plan:

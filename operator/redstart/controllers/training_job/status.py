@@ -30,6 +30,7 @@ def status(observed: Observed, plan: Plan) -> Object:
         latest_version=before.latest_version,
         metrics=before.metrics,
         gates=before.gates,
+        data=before.data,
         conversion=before.conversion,
         history=_history(before.history, plan),
     ).to_dict()
@@ -40,9 +41,10 @@ def status(observed: Observed, plan: Plan) -> Object:
             "metrics": details.metrics,
             "gates": [gate.to_dict() for gate in details.gates],
         }
-        result.pop("conversion", None)
-        if details.conversion is not None:
-            result["conversion"] = details.conversion.to_dict()
+        for name, part in (("data", details.data), ("conversion", details.conversion)):
+            result.pop(name, None)
+            if part is not None:
+                result[name] = part.to_dict()
     result["conditions"] = written(
         conditions(observed, plan),
         observed.resource.get("status", {}).get("conditions", []),

@@ -324,19 +324,30 @@ def ended(found: Outcome, owner: Any = None, **changes: Any) -> Observed:
     return observed(owner, UNDER_WAY, job=ended_job(JOB, "Complete"), outcome=found, **changes)
 
 
+UNTOLD = "Warning MissingTarget 3 of 150 rows have no target and were dropped"
+WARNED = {
+    "rows": {"read": 150, "train": 120, "test": 30},
+    "warnings": [
+        {"kind": "LeakageSuspected", "column": "petal", "count": 9, "message": "petal alone tells kind"},
+        {"kind": "Constant", "column": "a", "count": 9, "message": "a has the same value"},
+        {"kind": "Constant", "column": "b", "count": 9, "message": "b has the same value"},
+        {"kind": "Guessed", "count": 1, "message": "read as separated by ;"},
+    ],
+}
+
 AFTER: dict[str, tuple[Observed, str, list[str], list[str], str | None]] = {
     "it succeeded": (
         ended(outcome("Succeeded", "GatesPassed", "f1 0.83 >= 0.75", GATE_PASSED)),
         "Succeeded Ready GatesPassed",
         ["register iris-v3"],
-        ["Normal RunSucceeded run 1, version iris-v3: f1 0.83 >= 0.75"],
+        ["Normal RunSucceeded run 1, version iris-v3: f1 0.83 >= 0.75", UNTOLD],
         "Succeeded",
     ),
     "a gate failed, and its version is registered all the same": (
         ended(outcome("Rejected", "GateFailed", "f1 0.62 < 0.75", GATE_FAILED)),
         "Rejected Stalled GateFailed",
         ["register iris-v3"],
-        ["Warning RunRejected run 1, version iris-v3: f1 0.62 < 0.75"],
+        ["Warning RunRejected run 1, version iris-v3: f1 0.62 < 0.75", UNTOLD],
         "Rejected",
     ),
     "the store had it, and the changed gates fail": (
@@ -362,6 +373,25 @@ AFTER: dict[str, tuple[Observed, str, list[str], list[str], str | None]] = {
     ),
     "what it trained for an earlier spec is registered too": (
         ended(outcome("Succeeded", "Trained", "f1 0.83"), OTHER_SPEC),
+        "Succeeded Ready Trained",
+        ["register iris-v3"],
+        ["Normal RunSucceeded run 1, version iris-v3: f1 0.83", UNTOLD],
+        "Succeeded",
+    ),
+    "there is one event for each kind of warning": (
+        ended(outcome("Succeeded", "Trained", "f1 0.83", data=WARNED)),
+        "Succeeded Ready Trained",
+        ["register iris-v3"],
+        [
+            "Normal RunSucceeded run 1, version iris-v3: f1 0.83",
+            "Warning LeakageSuspected petal alone tells kind",
+            "Warning Constant a has the same value (and 1 more in status.data.warnings)",
+            "Warning Guessed read as separated by ;",
+        ],
+        "Succeeded",
+    ),
+    "its trainer, one of the user's own, says nothing of the data": (
+        ended(outcome("Succeeded", "Trained", "f1 0.83", data=None)),
         "Succeeded Ready Trained",
         ["register iris-v3"],
         ["Normal RunSucceeded run 1, version iris-v3: f1 0.83"],

@@ -58,6 +58,7 @@ def test_a_run_that_was_rejected() -> None:
     assert result["metrics"] == {"f1": 0.83}
     assert result["gates"] == [GATE_FAILED]
     assert result["conversion"] == {"format": "ONNX", "reason": "exact", "largestDifference": 1e-7}
+    assert result["data"]["rows"]["dropped"] == [{"reason": "MissingTarget", "column": "kind", "count": 3}]
     assert result["history"] == [
         {"number": 1, "result": "Rejected", "reason": "GateFailed", "version": "iris-v3", "finishedAt": at(5)}
     ]
