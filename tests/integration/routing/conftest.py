@@ -27,9 +27,9 @@ class World:
         self.new = Arm("new", "new.test.svc.cluster.local.")
         self.routers = itertools.count()
 
-    async def pod(self, arm: Arm, behaviour: Behaviour | None = None) -> Pod:
+    async def pod(self, arm: Arm, behaviour: Behaviour | None = None, address: str = "") -> Pod:
         """A started pod of this revision, in its Service."""
-        pod = Pod(arm.revision, next(_addresses), behaviour)
+        pod = Pod(arm.revision, address or next(_addresses), behaviour)
         await pod.start(self.port)
         self.pods.append(pod)
         self.names.zone.setdefault(arm.host, []).append(pod.address)

@@ -1,11 +1,14 @@
 """A DNS server for one test: host names to the addresses that are in them just now."""
 
 import asyncio
+import ipaddress
 import struct
+
+A, AAAA = 1, 28
 
 
 class Names(asyncio.DatagramProtocol):
-    """`zone` maps a host name with the last dot to IPv4 addresses; others do not exist (RFC 1035)."""
+    """`zone` maps a host name with the last dot to IPv4 and IPv6 addresses; others do not exist (RFC 1035)."""
 
     def __init__(self) -> None:
         self.zone: dict[str, list[str]] = {}
@@ -21,16 +24,16 @@ class Names(asyncio.DatagramProtocol):
         """Nothing to do: the transport is kept by start()."""
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Answer one question of type A."""
+        """Answer one question of type A or AAAA."""
         name, end = self._name(data)
         known = self.zone.get(name)
         (kind,) = struct.unpack_from("!H", data, end)
-        addresses = (known or []) if kind == 1 else []
+        packed = [ipaddress.ip_address(address).packed for address in known or []]
+        addresses = [address for address in packed if len(address) == {A: 4, AAAA: 16}.get(kind)]
         not_found = 0 if known is not None else 3
         header = data[:2] + struct.pack("!HHHHH", 0x8580 | not_found, 1, len(addresses), 0, 0)
         answers = b"".join(
-            b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 5, 4) + bytes(int(part) for part in address.split("."))
-            for address in addresses
+            b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 5, len(address)) + address for address in addresses
         )
         self.transport.sendto(header + data[12 : end + 4] + answers, addr)
 

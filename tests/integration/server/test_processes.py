@@ -279,3 +279,12 @@ def kill_container(process):
     """SIGKILL to all processes at once, as the kernel does with a container."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_server_and_sidecar_answer_both_families(pod, host):
+    pod.sidecar(REDSTART_HOST="::")
+    pod.server(REDSTART_HOST="::")
+    pod.wait_ready()
+    assert ask(f"http://{host}:{pod.port}/predict", {"rows": [ROW]}).status == 200
+    assert ask(f"http://{host}:{pod.snapshot_port}/v2/health/ready").status == 200
