@@ -104,7 +104,7 @@ def _matching(store: Objects, folder: str, pattern: list[str], uri: str) -> Iter
         yield from _matching(store, f"{folder}/{segment}".lstrip("/"), rest, uri)
         return
     listed = store.listed(folder, uri)
-    for path in listed.folders if rest else listed:
+    for path in listed.folders if rest else listed.files:
         if fnmatchcase(path.rsplit("/", 1)[-1], segment):
             if rest:
                 yield from _matching(store, path, rest, uri)
@@ -154,8 +154,8 @@ def names(folder: Location) -> list[str]:
 
 def sizes(folder: Location) -> dict[str, int]:
     """The bytes of each file directly in a folder, by name; none when there is no such folder."""
-    listed = _objects(folder).listed(folder.path, folder.uri)
-    return {path.rsplit("/", 1)[-1]: size for path, size in listed.items()}
+    files = _objects(folder).listed(folder.path, folder.uri).files
+    return {path.rsplit("/", 1)[-1]: size for path, size in files.items()}
 
 
 def _objects(location: Location) -> Objects:

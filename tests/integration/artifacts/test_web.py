@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from redstart.artifacts import storage
 from redstart.artifacts.storage import Location, Opened, StoreError
@@ -197,6 +199,27 @@ def test_a_server_that_is_not_there(tmp_path: Path, uri: str, problem: str) -> N
     with pytest.raises(StoreError, match=problem) as caught:
         storage.opened(located(uri, tmp_path))
     assert caught.value.reason == "StoreUnreachable"
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text(min_size=1, max_size=30))
+def test_any_host_is_asked_or_refused(host: str) -> None:
+    try:
+        storage.locate(f"https://{host}/a.csv")
+    except StoreError as error:
+        refused = error
+    else:
+        return
+    assert refused.reason == "BadLocation"
+    assert refused.of_uri
+
+
+@pytest.mark.parametrize("proxy", ["proxy.invalid:3128", "ftp://proxy", "http://["])
+def test_a_proxy_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    with pytest.raises(StoreError, match="HTTPS_PROXY"):
+        storage.opened(located("https://files.invalid/a.csv", tmp_path))
 
 
 def test_token_and_password_are_sent_to_the_host_alone_and_only_over_tls(tmp_path: Path) -> None:

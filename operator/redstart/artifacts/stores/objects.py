@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import obstore
 from obstore import exceptions
@@ -35,9 +35,10 @@ _RETRY: RetryConfig = {
 _STORES: dict[str, Callable[..., ObjectStore]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 
 
-class Listed(dict[str, int]):
-    """The bytes of each file directly in a folder, by path; `folders` are the paths of the folders in it."""
+class Listed(NamedTuple):
+    """What is directly in a folder: the bytes of each file by its path, and the paths of folders."""
 
+    files: dict[str, int]
     folders: list[str]
 
 
@@ -72,9 +73,9 @@ class Objects:
         """What is directly in a folder; nothing when there is no such folder."""
         with self._errors(uri, "read"):
             found = obstore.list_with_delimiter(self.store, prefix=folder or None)
-        listed = Listed((item["path"], item["size"]) for item in found["objects"])
-        listed.folders = list(found["common_prefixes"])
-        return listed
+        return Listed(
+            {item["path"]: item["size"] for item in found["objects"]}, list(found["common_prefixes"])
+        )
 
     @contextmanager
     def _errors(self, uri: str, done: Done) -> Iterator[None]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.message import Message
 from http import HTTPStatus
+from urllib.request import getproxies
 
 import httpx
 
@@ -51,14 +52,25 @@ class Web:
         return shown(self.uri.url)
 
     def check(self) -> None:
-        """Raises: StoreError: StoreDenied, BadLocation: the Secret does not fit."""
+        """Raises: StoreError: BadLocation (there is no such host), StoreDenied (the Secret does not fit)."""
+        try:
+            httpx.URL(self.uri.url)
+        except (httpx.InvalidURL, ValueError) as error:
+            problem = f"{self.uri.place!r} is no host: use host or host:port"
+            raise StoreError("BadLocation", f"{self.text}: {problem}", of_uri=True) from error
         self._authorization()
         self._context()
 
     def opened(self) -> Opened:
         """The file to read. What may pass is tried again until the first bytes are there."""
         headers = {"Accept": "*/*", "Accept-Encoding": "identity", **self._authorization()}
-        client = httpx.Client(timeout=_TIMEOUT, verify=self._context())
+        try:
+            client = httpx.Client(timeout=_TIMEOUT, verify=self._context())
+        except (httpx.InvalidURL, ValueError) as error:
+            raise self._error(
+                "BadLocation",
+                "a proxy must have the form http://host:port; mend HTTPS_PROXY or HTTP_PROXY of template.env",
+            ) from error
         try:
             for attempt in range(1, self.attempts + 1):
                 try:
@@ -184,7 +196,9 @@ class Web:
             return self._error("BadLocation", f"{at} is no place to read from: {shown(detail)}")
         if isinstance(error, httpx.DecodingError):
             return self._error("BadLocation", f"what {at} sends is not in the Content-Encoding that it names")
-        return _PassingError(f"{self.text}: {_unreachable(at, error)}")
+        proxy = f"{self.uri.scheme.upper()}_PROXY"
+        behind = f" (asked through the proxy of {proxy})" if self.uri.scheme in getproxies() else ""
+        return _PassingError(f"{self.text}: {_unreachable(at, error)}{behind}")
 
     def _error(self, reason: Reason, problem: str) -> StoreError:
         return StoreError(reason, f"{self.text}: {problem}")
