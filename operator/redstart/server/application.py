@@ -244,6 +244,7 @@ class Application:
         headers = JSON
         if isinstance(error, _OverloadedError):
             headers = _RETRY_AFTER
+            self.schedule.refused()
         elif error.status == 415:
             headers = _ACCEPT_ENCODING
         told = LastError(error.status, error.field or "")

@@ -29,6 +29,9 @@ _TURN_SECONDS = 0.005, 0.03
 _PRECISE_SECONDS = 0.001
 """Estimates from which on processor time is measured, at half a microsecond a request, and not taken from the clock."""
 
+_GIVE_WAY_SECONDS = 0.25
+"""The most that the event loop waits for the threads beside it, each time that it has refused requests."""
+
 _STUCK_FACTOR, _STUCK_SECONDS = 3, 30.0
 """A call of the model that takes so many times what its client leaves, and so much longer, will not end."""
 
@@ -138,6 +141,9 @@ class Schedule:
         self._loop: asyncio.AbstractEventLoop
         self._turning = False
         self._left_over: _LeftOver | None = None
+        self._giving_way = False
+        self._gave_way = 0.0
+        self._one_done = threading.Event()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to answer, from the loop's own thread."""
@@ -164,6 +170,12 @@ class Schedule:
         elif not self._turning:
             self._turning = True
             self._loop.call_soon(self._turn)
+
+    def refused(self) -> None:
+        """A request was refused for want of room: let those that were taken in have their share of the processor."""
+        if self._running and not self._giving_way:
+            self._giving_way = True
+            self._loop.call_soon(self._give_way)
 
     def stuck(self, now: float) -> float:
         """Seconds for which a call has been running that will not end; 0 when there is none. `now`: perf_counter's."""
@@ -215,6 +227,15 @@ class Schedule:
         else:
             self._left_over, self._turning = None, False
 
+    def _give_way(self) -> None:
+        """Reading and refusing would take the processor, and the interpreter, from the threads beside the loop."""
+        self._giving_way = False
+        spent = min(thread_time() - self._gave_way, _TURN_SECONDS[1])
+        enough, end = process_time() + _SHARE * spent, perf_counter() + _GIVE_WAY_SECONDS
+        while process_time() < enough and perf_counter() < end and not self._one_done.wait(0.005):
+            pass
+        self._gave_way = thread_time()
+
     def _feed(self) -> None:
         while len(self._running) < self._threads and (asked := self._beside.pop()) is not None:
             now = perf_counter()
@@ -223,6 +244,7 @@ class Schedule:
                 continue
             asked.running = True
             self._running[asked] = now
+            self._one_done.clear()
             self._jobs.put(asked)
 
     def _run(self) -> None:
@@ -231,6 +253,7 @@ class Schedule:
             begun, before = perf_counter(), process_time()
             outcome = self._work(asked)
             spent, elapsed = process_time() - before, perf_counter() - begun
+            self._one_done.set()
             self._loop.call_soon_threadsafe(self._beside_done, asked, outcome, spent, elapsed)
 
     def _beside_done(self, asked: Asked, outcome: Outcome, spent: float, elapsed: float) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 import zlib
 from queue import SimpleQueue
 
@@ -368,6 +369,25 @@ def test_what_would_wait_too_long_is_refused_at_once_and_says_when_to_ask_again(
         assert "more requests wait than can be answered in time" in json.loads(answer["body"])["error"]
     assert [finish(slow, transport)[0]["status"] for transport in admitted] == [200] * 6
     assert slow.counted() == {"other": {200: 6, 503: 20}}
+
+
+def test_refusing_leaves_the_processor_to_what_was_taken_in(slow, monkeypatch):
+    monkeypatch.setattr("redstart.server.schedule._GIVE_WAY_SECONDS", 60.0)
+    monkeypatch.setattr("redstart.server.schedule.process_time", lambda: 0.0)
+    for _ in range(6):
+        another(slow)
+    (refused,) = another(slow)[1].answers()
+    assert refused["status"] == 503, "at once, and the loop gives way afterwards"
+
+    def compute():
+        slow.model.begun.get(timeout=60)
+        slow.model.go()
+
+    model = threading.Thread(target=compute)
+    model.start()
+    slow.loop.one()
+    model.join()
+    assert slow.application.schedule._one_done.is_set()
 
 
 def test_a_short_request_is_answered_beside_a_long_one(slow):
