@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import clone
 
 from redstart.api.v1alpha1.training_job import Split
+from redstart.artifacts import cells
 from redstart.artifacts.description import label_text
 from redstart.artifacts.manifest import Label
 from redstart.trainer.errors import TrainingError, last_line, reported
@@ -72,13 +73,15 @@ def with_class_indices(estimator: Any, classes: Sequence[Label]) -> Any:
     weights = estimator.get_params().get("class_weight")
     if isinstance(weights, dict):
         names = [label_text(label) for label in classes]
-        if unknown := [str(key) for key in weights if str(key) not in names]:
+        # Classes are written as the file has them (1.0, True), or as they are read (1, true).
+        read = {cells.category(str(key), names): weight for key, weight in weights.items()}
+        if unknown := [name for name in read if name not in names]:
             raise TrainingError(
                 "ParameterInvalid",
                 f"algorithm.parameters.class_weight: the target has no class {unknown[0]}; "
                 f"there are {', '.join(names[:20])}",
             )
-        estimator.set_params(class_weight={names.index(str(key)): weight for key, weight in weights.items()})
+        estimator.set_params(class_weight={names.index(name): weight for name, weight in read.items()})
     return estimator
 
 

@@ -192,15 +192,17 @@ def _read(file: DataFile, declared: Mapping[str, Declared]) -> Reading:
         selectors.float().fill_nan(None),
     )
     counts: dict[str, CellCounts] = {}
-    columns = []
-    for values in frame:
+    columns, height = [], frame.height
+    for name in frame.columns:
+        # The text of a column is let go when its values are known.
+        values = frame.drop_in_place(name)
         column = declared.get(values.name, UNDECLARED)
         if values.dtype == pl.String:
             found, counts[values.name] = read_text(values, column, decimal)
         else:
             found = _as_category(values) if column.is_category else values
         # A column without a single value says nothing of its type: another file may.
-        columns.append(found.cast(pl.Null) if found.null_count() == frame.height else found)
+        columns.append(found.cast(pl.Null) if found.null_count() == height else found)
     return Reading(pl.DataFrame(columns), counts, findings)
 
 

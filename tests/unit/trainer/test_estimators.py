@@ -121,6 +121,18 @@ def test_class_weights_are_given_by_label() -> None:
     assert estimator.class_weight == {1: 5, 0: 1}
 
 
+@pytest.mark.parametrize(
+    ("weights", "classes"),
+    [
+        pytest.param({"0.0": 1, "1.0": 5}, [0, 1], id="whole floats, as the file has them"),
+        pytest.param({"False": 1, "TRUE": 5}, [False, True], id="booleans, as the file has them"),
+    ],
+)
+def test_class_weights_are_read_as_labels_are(weights: dict[str, int], classes: list[Any]) -> None:
+    estimator = with_class_indices(build("LogisticRegression", class_weight=weights), classes)
+    assert estimator.class_weight == {0: 1, 1: 5}
+
+
 def test_a_class_weight_of_no_class_is_named() -> None:
     with pytest.raises(TrainingError, match="class_weight: the target has no class 2; there are 0, 1"):
         with_class_indices(build("LogisticRegression", class_weight={"2": 5}), [0, 1])

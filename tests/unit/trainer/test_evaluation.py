@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from redstart.api.v1alpha1.training_job import Evaluation
+from redstart.artifacts.manifest import Label
 from redstart.trainer.errors import TrainingError
 from redstart.trainer.evaluation import best_threshold, classification, positive_class, regression
 from redstart.trainer.fitting import scores
@@ -100,6 +101,18 @@ def test_regressions_as_scikit_learn_scores_them() -> None:
 )
 def test_positive_class(name: str | None, classes: list[str], index: int | None) -> None:
     assert positive_class(Evaluation(positive_class=name), classes) == index
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        pytest.param("1", [0, 1], id="as it is read"),
+        pytest.param("1.0", [0, 1], id="as the file has it"),
+        pytest.param("True", [False, True], id="a boolean"),
+    ],
+)
+def test_a_positive_class_is_read_as_labels_are(name: str, classes: list[Label]) -> None:
+    assert positive_class(Evaluation(positive_class=name), classes) == 1
 
 
 def test_an_unknown_positive_class_is_named() -> None:

@@ -156,7 +156,7 @@ class ExpectedColumn(Model):
     max_missing: Annotated[float, Field(ge=0, le=1)] | None = None
     """The largest share of missing values, 0 to 1."""
     values: Annotated[list[Word], Field(min_length=1, max_length=200)] | None = None
-    """The only values allowed."""
+    """The only values allowed. A word that else means no value, such as NA, is a value where it is listed."""
 
 
 class Expectations(Model):
@@ -215,7 +215,8 @@ class PrepareDataset(Model):
     forward_fill: ForwardFill | None = None
     """Carry values forward in time; a value still missing, and any missing value when serving, is imputed."""
     drop_missing: Columns | None = None
-    """Drop rows in which one of these is missing. When serving, a row without them is refused with 422."""
+    """Drop rows in which one of these is missing. When serving, a row without them is refused with 422. Of the target
+    it drops the rows whose class is a word for a missing value, such as NA."""
 
 
 class Encode(Model):
