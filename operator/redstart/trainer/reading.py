@@ -23,6 +23,7 @@ from redstart.trainer.csv_files import read_csv
 from redstart.trainer.errors import TrainingError
 from redstart.trainer.findings import Finding, examples, quoted
 from redstart.trainer.text_columns import UNDECLARED, CellCounts, Declared, read_text
+from redstart.trainer.times import could_have_the_month_first
 
 _CSV = (".csv", ".csv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -199,11 +200,18 @@ def _read(file: DataFile, declared: Mapping[str, Declared]) -> Reading:
         column = declared.get(values.name, UNDECLARED)
         if values.dtype == pl.String:
             found, counts[values.name] = read_text(values, column, decimal)
+            if found.dtype.is_temporal() and could_have_the_month_first(values.filter(found.is_not_null())):
+                findings = (*findings, _day_first(values.name, len(values)))
         else:
             found = _as_category(values) if column.is_category else values
         # A column without a single value says nothing of its type: another file may.
         columns.append(found.cast(pl.Null) if found.null_count() == height else found)
     return Reading(pl.DataFrame(columns), counts, findings)
+
+
+def _day_first(name: str, count: int) -> Finding:
+    told = f"{name} was read with the day first, and every value could have the month first: write it as 2026-01-31"
+    return Finding(name, "Guessed", count, (), told)
 
 
 def _csv(file: DataFile) -> tuple[pl.DataFrame, Decimal, tuple[Finding, ...]]:

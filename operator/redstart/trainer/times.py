@@ -84,6 +84,15 @@ def times(values: pl.Series) -> pl.Series | None:
     return None
 
 
+def could_have_the_month_first(values: pl.Series) -> bool:
+    """Whether times that were read with the day first could be others: neither number is above twelve anywhere. Where
+    points are between them, the day is first everywhere."""
+    known = values.drop_nulls()
+    numbers = known.str.extract_groups(r"^(\d{1,2})[-/](\d{1,2})[-/]\d{4}").struct
+    first, second = (numbers.field(name).cast(pl.Int64) for name in ("1", "2"))
+    return not first.null_count() and len(known) > 0 and bool(((first <= 12) & (second <= 12)).all())
+
+
 def _read(values: pl.Series, forms: list[_Form]) -> pl.Series | None:
     found: pl.Series | None = None
     for _ in forms:  # each turn reads one form at least, or ends

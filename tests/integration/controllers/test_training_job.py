@@ -45,6 +45,7 @@ async def test_a_training_job_becomes_a_model_version(world: World) -> None:
     assert told["phase"] == "Succeeded"
     assert told["latestVersion"] == "iris-v1"
     assert told["metrics"] == {"f1": 0.83}
+    assert told["data"]["rows"]["dropped"] == [{"reason": "MissingTarget", "column": "kind", "count": 3}]
     assert told["run"]["inputDigest"] == sha("input")
     assert told["run"]["rows"] == 150
     assert world.condition(TRAINING_JOB, "iris") == ("True", "GatesPassed", "f1 0.83 >= 0.75")
@@ -53,7 +54,12 @@ async def test_a_training_job_becomes_a_model_version(world: World) -> None:
     assert version["spec"]["lineage"]["trainingJob"] == "iris"
     assert version["spec"]["lineage"]["image"] == "runtime@sha256:1"
     assert version["spec"]["gates"] == [GATE_PASSED]
-    assert world.events() == ["iris: RunStarted", "iris: RunSucceeded", "iris: VersionRegistered"]
+    assert world.events() == [
+        "iris: MissingTarget",
+        "iris: RunStarted",
+        "iris: RunSucceeded",
+        "iris: VersionRegistered",
+    ]
 
 
 async def test_a_rejected_run_has_a_version_too(world: World) -> None:

@@ -84,6 +84,14 @@ def test_one_table_in_many_dialects(tmp_path: Path, content: bytes, format: dict
              ("b", "Changed", "the name ' b' in pvc://data/a.csv lost the blanks around it")],
             id="blanks around names",
         ),
+        pytest.param(
+            "at,b\n03/02/2026,2\n04/02/2026,3\n",
+            [("at", "Guessed", "at was read with the day first, and every value could have the month first: write it "
+                               "as 2026-01-31")],
+            id="days that could be months",
+        ),
+        pytest.param("at,b\n03/02/2026,2\n14/02/2026,3\n", [], id="days of which one is no month"),
+        pytest.param("at,b\n03.02.2026,2\n", [], id="days with points, which stand first everywhere"),
         pytest.param("a,b\n1,2\n", [], id="nothing"),
     ],
 )  # fmt: skip
