@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
-import numpy as np
-from sklearn.metrics import f1_score, r2_score, roc_auc_score
 
 from redstart.artifacts import description
 from redstart.artifacts.manifest import Manifest, sha256
-from redstart.artifacts.predictor import Predictor, decide, typed
 from redstart.trainer.evaluation import Scores
 from redstart.trainer.export import Conversion
 from redstart.trainer.findings import DROPPED, GRAVEST_FIRST, Finding
 from redstart.trainer.gates import GateResult
+from redstart.trainer.importance import Importance
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-_IMPORTANT = 20
-_IMPORTANCE_ROWS = 2000
-_REPEATS = 5
 _WARNINGS = 50
 _MESSAGE = 500  # characters
 
@@ -33,7 +25,7 @@ def build(
     *,
     scores: Scores,
     gates: Sequence[GateResult],
-    importance: Sequence[tuple[str, float]],
+    importance: Importance,
     data: dict[str, Any],
     conversion: Conversion,
 ) -> dict[str, Any]:
@@ -44,7 +36,8 @@ def build(
         "outputs": description.outputs(manifest),
         "metrics": scores.metrics,
         "gates": msgspec.to_builtins(list(gates)),
-        "importance": [{"feature": name, "value": value} for name, value in importance],
+        "importance": [{"feature": name, "value": value} for name, value in importance.features],
+        "importanceMeasured": msgspec.to_builtins(importance.measured),
         "classificationReport": scores.report,
         "confusionMatrix": scores.confusion,
         "data": data,
@@ -87,46 +80,3 @@ def line(details: dict[str, Any]) -> tuple[str, str]:
 def framework() -> dict[str, str]:
     """Versions of the libraries that made a model."""
     return {name: version(name) for name in ("numpy", "onnxruntime", "scikit-learn", "skl2onnx", "skops")}
-
-
-def important(
-    predictor: Predictor, held_out: Sequence[NDArray[Any]], truth: NDArray[Any], seed: int
-) -> list[tuple[str, float]]:
-    """Permutation importance on the test part: what the exported model's score loses on average when a feature's
-    values are shuffled among the rows.
-
-    The score is rocAuc for two classes with probabilities, f1Macro for other classifiers, r2 for regressions.
-
-    Args:
-        held_out: The test rows as tensors, at most 2,000 of which are used.
-        truth: Class indices or numbers, [rows].
-
-    Returns:
-        The twenty most important features with the loss, the largest first.
-    """
-    manifest = predictor.manifest
-    random = np.random.default_rng(seed)
-    rows = random.permutation(len(truth))[:_IMPORTANCE_ROWS]
-    arrays, truth = typed(manifest, [array[rows] for array in held_out]), truth[rows]
-    whole = _score(predictor, arrays, truth)
-    losses: list[tuple[str, float]] = []
-    for number, tensor in enumerate(manifest.tensors):
-        for at, name in enumerate(tensor.features):
-            shuffled = [array.copy() if number == turn else array for turn, array in enumerate(arrays)]
-            scores = []
-            for _ in range(_REPEATS):
-                shuffled[number][:, at] = random.permutation(arrays[number][:, at])
-                scores.append(_score(predictor, shuffled, truth))
-            losses.append((name, whole - float(np.mean(scores))))
-    return sorted((loss for loss in losses if np.isfinite(loss[1])), key=lambda loss: -loss[1])[:_IMPORTANT]
-
-
-def _score(predictor: Predictor, arrays: Sequence[NDArray[Any]], truth: NDArray[Any]) -> float:
-    manifest, found = predictor.manifest, predictor.model.predict(arrays)
-    values = manifest.prediction.values
-    if values is None:
-        return float(r2_score(truth, found.raw))
-    if found.probabilities is not None and len(values) == 2 and len(np.unique(truth)) == 2:
-        return float(roc_auc_score(truth, found.probabilities[:, 1]))
-    predicted = [values.index(value) for value in decide(manifest, found)]
-    return float(f1_score(truth, predicted, average="macro", zero_division=0))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -17,6 +19,7 @@ from redstart.artifacts.description import label_text
 from redstart.artifacts.manifest import Label
 from redstart.trainer.errors import TrainingError, last_line, reported
 from redstart.trainer.evaluation import best_threshold
+from redstart.trainer.members import Members
 from redstart.trainer.progress import say
 from redstart.trainer.splitting import folds
 
@@ -35,14 +38,23 @@ class Learnable:
     groups: NDArray[Any] | None = None
 
 
-def fit(pipeline: Pipeline, part: Learnable) -> Pipeline:
+Watch = Callable[[Callable[[float], float | None]], AbstractContextManager[None]]
+"""Shows what is done of a fit while it lasts; see Progress.moving."""
+
+
+def fit(pipeline: Pipeline, part: Learnable, watch: Watch | None = None) -> Pipeline:
     """Fit a copy of the pipeline.
 
     Raises:
         TrainingError: FitFailed, with the last line of the exception.
     """
     fitted = clone(pipeline)
-    with warnings.catch_warnings(record=True) as caught:
+    members = Members(fitted[-1])
+    with (
+        members.counted(),
+        watch(members.done) if watch else nullcontext(),
+        warnings.catch_warnings(record=True) as caught,
+    ):
         warnings.simplefilter("always")
         with reported("FitFailed", f"{type(fitted[-1]).__name__} could not be fitted"):
             fitted.fit(part.matrix, part.target)
@@ -60,7 +72,8 @@ def in_parallel(estimator: Any) -> Any:
         type(estimator).__module__ == "sklearn.ensemble._forest"
         and estimator.get_params().get("n_jobs", 0) is None
     ):
-        estimator.set_params(n_jobs=joblib.cpu_count())
+        # Two at least: joblib fits one after another without saying so, where there is one.
+        estimator.set_params(n_jobs=max(2, joblib.cpu_count()))
     return estimator
 
 
@@ -102,12 +115,12 @@ def choose_threshold(
     *,
     metric: str,
     positive: int,
-    report: Callable[[int, int], None],
+    watch: Callable[[int, int, Callable[[float], float | None]], AbstractContextManager[None]],
 ) -> float:
     """The threshold that maximizes `metric` on out-of-fold predictions of the training part.
 
     Args:
-        report: Called with (fold, folds) before each fold.
+        watch: Called with (fold, folds, what is done) for each fold; see Progress.moving.
 
     Raises:
         TrainingError: ThresholdImpossible or FitFailed.
@@ -119,8 +132,9 @@ def choose_threshold(
     except ValueError as error:
         raise TrainingError("ThresholdImpossible", f"split.validation.folds: {last_line(error)}") from error
     for number, (train, held) in enumerate(pairs, start=1):
-        report(number, count)
-        fitted = fit(pipeline, Learnable(part.matrix[train], part.target[train]))
+        fitted = fit(
+            pipeline, Learnable(part.matrix[train], part.target[train]), partial(watch, number, count)
+        )
         known = list(fitted.classes_)
         with reported("PredictFailed", f"{type(fitted[-1]).__name__} cannot predict held-out rows"):
             found = fitted.predict_proba(part.matrix[held])

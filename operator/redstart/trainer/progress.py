@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import monotonic
 
 import msgspec
 
 PORT = 9105
+_LOOK_SECONDS = 0.5
+_TOLD_SECONDS = 2.0
+"""What takes less is not told how long it has taken."""
 
 
 class Progress:
@@ -21,8 +25,36 @@ class Progress:
         self._latest = (0, "starting")
 
     def step(self, percent: int, message: str) -> None:
-        """The run is now at `percent`, doing what `message` says."""
-        self._latest = (percent, message)
+        """The run is now at `percent`, doing what `message` says. It never goes back."""
+        self._latest = (max(percent, self._latest[0]), message)
+
+    @contextmanager
+    def moving(
+        self, start: int, end: int, message: str, done: Callable[[float], float | None] = lambda _: None
+    ) -> Iterator[None]:
+        """From `start` to `end` percent while something long goes on, of which only another thread can tell.
+
+        Args:
+            done: Called with the seconds since the beginning; the share that is done, 0 to 1, or None where nobody
+                knows: then the message alone moves.
+        """
+        self.step(start, message)
+        begun, over = monotonic(), threading.Event()
+
+        def look() -> None:
+            while not over.wait(_LOOK_SECONDS):
+                seconds = monotonic() - begun
+                share = done(seconds) or 0.0
+                told = f"{message}, for {seconds:.0f} s" if seconds >= _TOLD_SECONDS else message
+                self.step(start + int((end - start) * min(1.0, share)), told)
+
+        thread = threading.Thread(target=look, name="looks at progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def snapshot(self) -> bytes:
         """The latest step as JSON."""

@@ -18,9 +18,11 @@ from redstart.trainer import details as detail
 from redstart.trainer import index
 from redstart.trainer.columns import Roles
 from redstart.trainer.export import Exported
+from redstart.trainer.importance import important
 from redstart.trainer.index import Entry
 from redstart.trainer.preparing import Part, Prepared
 from redstart.trainer.profile import profile
+from redstart.trainer.progress import Progress, say
 from redstart.trainer.reference import reference
 from redstart.trainer.training import Trained
 
@@ -78,8 +80,10 @@ def _values(name: str, roles: Roles, parts: Sequence[Part], spec: TrainingJobSpe
     return sorted(seen | declared)
 
 
-def register(folder: Location, prepared: Prepared, trained: Trained, exported: Exported) -> Entry:
-    """Write the artifact, take its number, and then write the index.
+def register(
+    folder: Location, prepared: Prepared, trained: Trained, exported: Exported, progress: Progress
+) -> Entry:
+    """Explain the model, write the artifact, take its number, and then write the index.
 
     Raises:
         StoreError: a store did not take it; what was written before is no version.
@@ -88,7 +92,15 @@ def register(folder: Location, prepared: Prepared, trained: Trained, exported: E
     predictor = Predictor(manifest, load_model(exported.content, manifest))
     answered = decide(manifest, predictor.model.predict(typed(manifest, test.tensors)))
     seed = prepared.parts.rule.seed
-    importance = detail.important(predictor, test.tensors, test.learnable.target, seed)
+    importance = important(
+        predictor,
+        test.tensors,
+        test.learnable.target,
+        seed,
+        lambda done, of: progress.step(85 + 10 * done // of, f"importance of feature {done + 1} of {of}"),
+    )
+    say("importance", importance.text())
+    progress.step(95, "profiling and writing the artifact")
     details = detail.build(
         manifest,
         scores=trained.scores,

@@ -16,7 +16,7 @@ from redstart.artifacts import storage, termination
 from redstart.artifacts.manifest import Manifest
 from redstart.trainer import estimators, gates, index
 from redstart.trainer.errors import TrainingError
-from redstart.trainer.export import export
+from redstart.trainer.export import TIME_LIMIT, export
 from redstart.trainer.gates import GateResult
 from redstart.trainer.index import Entry
 from redstart.trainer.job import Job
@@ -66,13 +66,12 @@ def run(job: Job, progress: Progress) -> tuple[termination.Report, dict[str, Any
     prepared = prepare(rows, spec, _kept_order(before), reading.cells, reading.findings)
     trained = train(prepared, spec, estimator, progress)
     pipeline = refitted(prepared, trained.pipeline, spec, progress)
-    progress.step(70, f"exporting as {spec.output.format}")
     manifest = draft(spec, prepared, trained, input_digest=input_digest, data_digest=data_digest)
     deviation = float(np.std(prepared.train.learnable.target)) if spec.task == "Regression" else None
-    exported = export(pipeline, manifest, prepared.test.tensors, deviation, job.allowed_formats)
+    with progress.moving(70, 85, f"exporting as {spec.output.format}", lambda seconds: seconds / TIME_LIMIT):
+        exported = export(pipeline, manifest, prepared.test.tensors, deviation, job.allowed_formats)
     say("export", f"{exported.conversion.format}: {exported.conversion.reason}")
-    progress.step(85, "profiling and explaining")
-    entry = register(folder, prepared, trained, exported)
+    entry = register(folder, prepared, trained, exported, progress)
     if trained.gates:
         say("gates", "; ".join(gate.text() for gate in trained.gates))
     say("done", f"{spec.model} number {entry.number}: {entry.artifact.uri}, {entry.artifact.digest}")

@@ -46,8 +46,11 @@ def train(prepared: Prepared, spec: TrainingJobSpec, estimator: Any, progress: P
     pipeline = preprocessing.build(prepared.roles, spec.prepare.model, estimator)
     positive = evaluation.positive_class(spec.evaluation, classes) if classes else None
     threshold = _threshold(prepared, spec, pipeline, positive, progress)
-    progress.step(55, f"fitting on {prepared.train.rows:,} rows")
-    fitted = fit(pipeline, prepared.train.learnable)
+    fitted = fit(
+        pipeline,
+        prepared.train.learnable,
+        lambda done: progress.moving(55, 65, f"fitting on {prepared.train.rows:,} rows", done),
+    )
     progress.step(65, f"evaluating on {prepared.test.rows:,} rows")
     with reported("PredictFailed", f"{spec.algorithm.estimator} cannot predict the held-out rows"):
         judged = _judge(fitted, prepared.test.learnable, threshold, classes, positive)
@@ -95,8 +98,8 @@ def _threshold(
         spec.split,
         metric=wanted.maximize or "f1",
         positive=positive,
-        report=lambda fold, count: progress.step(
-            20 + 35 * (fold - 1) // count, f"fitting fold {fold} of {count}"
+        watch=lambda fold, count, done: progress.moving(
+            20 + 35 * (fold - 1) // count, 20 + 35 * fold // count, f"fitting fold {fold} of {count}", done
         ),
     )
     say("threshold", f"{value:.4f} maximizes {wanted.maximize} on {spec.split.validation.folds} folds")
@@ -114,9 +117,11 @@ def refitted(prepared: Prepared, pipeline: Pipeline, spec: TrainingJobSpec, prog
     """The pipeline to export: the evaluated one, or with `refit: All` one fitted again on every row."""
     if spec.algorithm.refit == "All":
         every = np.arange(prepared.rows.height)
-        progress.step(67, f"fitting again on all {len(every):,} rows")
+        part = part_of(prepared.rows, prepared.roles, prepared.target, every, spec)
         pipeline = fit(
-            pipeline, part_of(prepared.rows, prepared.roles, prepared.target, every, spec).learnable
+            pipeline,
+            part.learnable,
+            lambda done: progress.moving(67, 70, f"fitting again on all {len(every):,} rows", done),
         )
     if "n_jobs" in pipeline[-1].get_params() and "n_jobs" not in spec.algorithm.parameters:
         # This pod's processors are no property of the model.

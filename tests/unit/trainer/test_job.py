@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -75,3 +76,21 @@ def test_progress_is_served_while_it_lasts() -> None:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/other")
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(address)
+
+
+def test_progress_moves_while_something_long_goes_on_and_never_goes_back() -> None:
+    progress, seen, half = Progress(), [], threading.Event()
+
+    def done(seconds: float) -> float:
+        half.set()
+        return 0.5
+
+    with progress.moving(55, 65, "fitting on 100 rows", done):
+        assert half.wait(30)
+    seen.append(json.loads(progress.snapshot()))
+    progress.step(20, "evaluating")
+    seen.append(json.loads(progress.snapshot()))
+    assert seen == [
+        {"percent": 60, "message": "fitting on 100 rows"},
+        {"percent": 60, "message": "evaluating"},
+    ]
