@@ -220,7 +220,7 @@ class Nodes:
             if name in self.running:
                 continue
             made = deployment["metadata"]["name"]
-            self._admit(made)
+            self.admit(made)
             if made in self.hindered:
                 self._hinder(name, deployment)
             elif made not in self.refused:
@@ -264,7 +264,7 @@ class Nodes:
             self.running[name] = Running(deployment["metadata"]["name"], revision, ip, endpoint, ready=ready)
         self._tell(name)
 
-    def _admit(self, deployment: str) -> None:
+    def admit(self, deployment: str) -> None:
         """The Deployment tells whether its pods may be made, and whether they have become ready in time."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         told = [

@@ -201,3 +201,18 @@ async def test_a_canary_takes_over_from_a_stable_without_pods(world: ServingWorl
     await world.rest()
     assert world.status["phase"] == "Serving"
     assert world.status["stable"]["version"] == "iris-v2"
+
+
+async def test_a_former_replica_set_that_was_refused_is_no_news_while_its_pods_run(
+    world: ServingWorld,
+) -> None:
+    await world.serve()
+    world.nodes.refused[ROUTER] = refused(ROUTER)
+    world.nodes.admit(ROUTER)
+    await world.look()
+    assert world.condition(INFERENCE_SERVICE, NAME, "PodsBlocked")[0] == ""
+    for pod in world.nodes.running.values():
+        pod.ready = pod.router is None
+    world.nodes.report()
+    await world.look()
+    assert world.condition(INFERENCE_SERVICE, NAME, "PodsBlocked")[1] == "FailedCreate"

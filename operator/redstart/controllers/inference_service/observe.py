@@ -452,7 +452,10 @@ def _problem(
                 f"pod {known.name} answers {known.reference.mismatched} of {known.reference.rows} "
                 f"reference rows otherwise than at training time: {known.reference.first}",
             )
-    if deployment is not None and (refused := pod_status.refused(deployment)) is not None:
+    pods = list(pods)
+    lacking = deployment is not None and sum(map(_is_ready, pods)) < deployment["spec"].get("replicas", 1)
+    # The Deployment goes on telling of a former ReplicaSet whose pods were refused.
+    if deployment is not None and lacking and (refused := pod_status.refused(deployment)) is not None:
         return refused
     for pod in pods:
         name = pod["metadata"]["name"]
