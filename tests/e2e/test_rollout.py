@@ -302,3 +302,44 @@ def test_a_deleted_service_leaves_nothing_behind(cluster: Kubernetes, artifact: 
     ):
         eventually(lambda kind=kind: not cluster.list(kind, ours), f"every {kind} to be gone")
     assert is_ready(cluster.get("ModelVersion", "m-v1"))
+
+
+QUOTA = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "no-more"},
+    "spec": {"hard": {"pods": "2"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("quota", "cpu", "reason", "sentence"),
+    [
+        pytest.param(QUOTA, "60m", "FailedCreate", "exceeded quota: no-more", id="that a quota refuses"),
+        pytest.param(None, "900", "Unschedulable", "Insufficient cpu", id="that no node has room for"),
+    ],
+)
+def test_a_canary_waits_and_names_it(
+    cluster: Kubernetes, register: Register, quota: Object | None, cpu: str, reason: str, sentence: str
+):
+    register(cluster)
+    serving(cluster)
+    if quota is not None:
+        cluster.apply(quota)
+    wanted = service()
+    wanted["spec"]["predictor"]["resources"]["requests"]["cpu"] = cpu
+    cluster.apply(wanted)
+
+    def told() -> Object | None:
+        found = condition(cluster.get("InferenceService", SERVICE), "PodsBlocked")
+        return found if found.get("reason") == reason else None
+
+    blocked = eventually(told, f"PodsBlocked with {reason}")
+    assert sentence in blocked["message"]
+    assert is_ready(cluster.get("InferenceService", SERVICE))
+    assert seen(cluster)["phase"] == "Canary"
+    assert seen(cluster)["quarantine"] == []
+    if quota is None:
+        return
+    cluster.delete("ResourceQuota", "no-more")
+    eventually(lambda: seen(cluster).get("canary", {}).get("weight") == 20, "the rollout to go on")
