@@ -78,7 +78,7 @@ def copy_files(sources: Sequence[Source], folder: Path) -> tuple[list[DataFile],
             secret = source.secret_ref.name if source.secret_ref else None
             for found in storage.matches(storage.locate(source.uri, secret=secret)):
                 opened = storage.opened(found)
-                kind = _kind_of(found.uri, opened)
+                kind = _kind_of(found.uri, opened, source.format)
                 _check_format(found.uri, kind, number, source.format)
                 file = DataFile(found.uri, folder / f"{len(files):06d}", kind, number, source.format)
                 whole.update(_copy(found.uri, opened, file.path))
@@ -90,8 +90,9 @@ def copy_files(sources: Sequence[Source], folder: Path) -> tuple[list[DataFile],
     return files, f"sha256:{whole.hexdigest()}"
 
 
-def _kind_of(uri: str, opened: Opened) -> Kind:
-    """By the ending of the path, else by that of the name or by the type that a web server tells."""
+def _kind_of(uri: str, opened: Opened, format: SourceFormat | None) -> Kind:
+    """By the ending of the path, else by that of the name or by the type that a web server tells, or CSV where its
+    format is given."""
     for name in (uri.split("?", 1)[0] if uri.startswith("http") else uri, opened.name):
         if name.lower().endswith(_CSV):
             return "CSV"
@@ -99,11 +100,14 @@ def _kind_of(uri: str, opened: Opened) -> Kind:
             return "Parquet"
     if opened.media in _MEDIA:
         return _MEDIA[opened.media]
-    told = (
-        f"; nor does the server tell it, by a name in Content-Disposition or a Content-Type of {' or '.join(_MEDIA)}"
-        if uri.startswith("http")
-        else ""
-    )
+    if format is not None:
+        return "CSV"
+    told = "; or give data.sources.format, for instance {separator: ','}, where it is CSV"
+    if uri.startswith("http"):
+        told += (
+            f" (nor does the server tell it, by a name in Content-Disposition or a Content-Type of "
+            f"{' or '.join(_MEDIA)})"
+        )
     raise TrainingError(
         "SourceInvalid",
         f"data.sources: {uri} must end in {', '.join(_CSV + _PARQUET)}; its ending says its kind{told}",

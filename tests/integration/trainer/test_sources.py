@@ -150,6 +150,14 @@ def test_rows_by_a_signed_query_that_no_message_and_no_store_holds(volume: Place
     assert "c2VjcmV0" not in first.output
 
 
+def test_a_format_says_that_a_file_without_an_ending_is_csv(volume: Place) -> None:
+    rows = pl.DataFrame(generate(rows=600)).write_csv(separator=";").encode()
+    with serving(lambda request: request.answer(body=rows)) as server:
+        sources = [{"uri": f"{server.url}/download?id=3", "format": {"separator": ";"}}]
+        run = volume.run({**SPEC, "data": {**SPEC["data"], "sources": sources}})
+    assert (run.code, run.report.rows) == (0, 600), run.output
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "reason", "message"),
     [
