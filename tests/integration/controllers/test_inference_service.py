@@ -17,6 +17,7 @@ from redstart.kube.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     INFERENCE_SERVICE,
+    MODEL_VERSION,
     NETWORK_POLICY,
     POD,
     SERVICE,
@@ -818,3 +819,35 @@ async def test_the_model_of_a_service_cannot_be_changed(world: ServingWorld) -> 
 async def test_steps_that_do_not_rise_are_refused(world: ServingWorld) -> None:
     with pytest.raises(RefusedError, match="steps"):
         world.create(service(rollout={"steps": [{"weight": 50}, {"weight": 20}]}))
+
+
+async def test_a_new_secret_and_time_limit_reach_the_pods_of_a_revision_without_a_rollout(
+    world: ServingWorld,
+) -> None:
+    digest = "1" * 64
+    kept = {"uri": f"s3://models/{digest}", "digest": f"sha256:{digest}", "format": "ONNX"}
+    world.version(1, artifact=kept | {"secretRef": {"name": "old"}})
+    world.create(service())
+    await world.rest()
+    (revision,) = world.revisions
+
+    def used() -> tuple[list[str], int]:
+        deployment = world.get(DEPLOYMENT, f"{NAME}-{revision}")
+        spec = deployment["spec"]["template"]["spec"]
+        secrets = [volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume]
+        return secrets, spec["terminationGracePeriodSeconds"]
+
+    (_, grace) = used()
+    artifact = {"artifact": {"secretRef": {"name": "new"}}}
+    world.api.patch(MODEL_VERSION, world.namespace, "iris-v1", {"spec": artifact})
+    await world.rest()
+    assert used() == (["new"], grace)
+    world.api.patch(INFERENCE_SERVICE, world.namespace, NAME, {"spec": {"traffic": {"timeout": "30s"}}})
+    await world.rest()
+    assert used() == (["new"], grace + 28)
+    assert world.revisions == [revision]
+    assert not world.rolling_out
+    assert world.status["rollouts"] == []
+    world.api.delete(DEPLOYMENT, world.namespace, f"{NAME}-{revision}")
+    await world.rest()
+    assert used() == (["new"], grace + 28)
