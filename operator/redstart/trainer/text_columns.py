@@ -101,6 +101,9 @@ def read_text(
         return numbers, CellCounts(texts.missing, texts.numbers, _zeros(values, declared))
     text, counts = _categories(values, declared)
     count = len(values) - numbers.null_count() - texts.booleans.total()
+    if declared.type == "Number":
+        # Expectations tell the others from numbers, which have a point here whatever the file's decimal sign is.
+        text = numbers.cast(pl.String).zip_with(numbers.is_not_null(), text)
     return text, CellCounts(counts.missing, counts.changed, numbers=count, others=others)
 
 

@@ -69,6 +69,12 @@ def test_a_decimal_comma() -> None:
     assert counts.changed == {"1.234,5": 1, "1.000": 1}
 
 
+def test_declared_numbers_that_are_none_are_told_from_the_others_whatever_the_decimal_sign() -> None:
+    values, _ = read_text(column("1,5", "x", "NA", "2"), Declared("Number"), ",")
+    assert values.to_list() == ["1.5", "x", None, "2.0"]
+    assert as_numbers(values).to_list() == [1.5, None, None, 2]
+
+
 def test_what_became_of_the_cells_is_counted() -> None:
     numbers = read_text(column("1", "007.5", " 2", "NULL", "NULL", "?", "", "+3"))[1]
     assert (numbers.missing, numbers.changed) == ({"NULL": 2, "?": 1}, {" 2": 1})
