@@ -1,6 +1,6 @@
 """Redstart's figures beside their baselines, printed and written into docs/benchmarks.md.
 
-    python -m tests.benchmarks [--only decision,rollback,training,reading,server] [--runs 10]
+    python -m tests.benchmarks [--only decision,rollback,training,reading,fit,server] [--runs 10]
 
 Parts run one after another, so that none disturbs another. The page keeps the tables of parts that are not run.
 rollback and training need the cluster with the operator (`make bench` sees to it).
@@ -17,7 +17,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import decision, reading_speed, rollback, server_throughput, training_overhead
+from tests.benchmarks import (
+    decision,
+    reading_speed,
+    rollback,
+    server_throughput,
+    training_overhead,
+    training_time,
+)
 from tests.benchmarks.rollout_simulation import write
 from tests.e2e.kubernetes import Kubernetes
 
@@ -38,11 +45,12 @@ def main() -> None:
             training_overhead.measure(Kubernetes("default"), runs)
         ),
         "reading": lambda runs: reading_speed.table(reading_speed.measure(runs)),
+        "fit": lambda runs: training_time.table(training_time.measure(runs)),
         "server": lambda runs: server(),
     }
     parser.add_argument("--only", help=f"some of {','.join(parts)}", default=",".join(parts))
     parser.add_argument(
-        "--runs", type=int, default=10, help="of rollback, for each case, of training, reading"
+        "--runs", type=int, default=10, help="of rollback, for each case, of training, reading, fit"
     )
     options = parser.parse_args()
     wanted = options.only.split(",")

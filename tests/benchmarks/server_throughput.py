@@ -50,6 +50,7 @@ NAMES = [f"f{index}" for index in range(FEATURES)]
 CACHE = Path(os.environ.get("REDSTART_CACHE", Path.home() / ".cache" / "redstart")) / "benchmarks"
 ENVIRONMENTS = {
     "mlserver": ["mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop<0.22", "scikit-learn==1.9.1"],
+    "pandas": ["pandas>=2.3,<4", "scikit-learn==1.9.1"],
     "fastapi": ["fastapi>=0.120", "uvicorn[standard]>=0.38", "onnxruntime==1.31.1", "numpy>=2,<3"],
 }
 SERVER_CORE, CLIENT_CORE = "0", "1"
