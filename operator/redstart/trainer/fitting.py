@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
+import polars as pl
 from sklearn.base import clone
 
 from redstart.api.v1alpha1.training_job import Split
 from redstart.artifacts import cells
 from redstart.artifacts.description import label_text
 from redstart.artifacts.manifest import Label
+from redstart.artifacts.predictor import side_by_side
 from redstart.trainer.errors import TrainingError, last_line, reported
 from redstart.trainer.evaluation import best_threshold
 from redstart.trainer.members import Members
@@ -28,12 +30,39 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
+Matrix = Any
+"""A float64 array, or a polars table where there is text: in an array each number would be an object of 24 bytes."""
+
+
+def matrix_of(tensors: Sequence[NDArray[Any]]) -> Matrix:
+    """The tensors side by side, [rows, features]."""
+    if all(tensor.dtype != object for tensor in tensors):
+        return side_by_side(tensors)
+    columns = [column for tensor in tensors for column in tensor.T]
+    return pl.DataFrame(
+        [
+            pl.Series(str(at), column.tolist(), pl.String)
+            if column.dtype == object
+            else pl.Series(str(at), column)
+            for at, column in enumerate(columns)
+        ]
+    )
+
+
+def forget_names(step: Any) -> None:
+    """Columns are told apart by their places: a table's names are theirs only, and whoever asks sends an array."""
+    vars(step).pop("feature_names_in_", None)
+    for _, inner, *_ in getattr(step, "steps", getattr(step, "transformers_", ())):
+        if not isinstance(inner, str):
+            forget_names(inner)
+
+
 @dataclass(frozen=True)
 class Learnable:
     """The rows of one part, in the form in which a pipeline takes them: `matrix` [rows, features] (numbers, then
     categories), `target` [rows] of class indices or numbers, `groups` [rows] where the split has them."""
 
-    matrix: NDArray[Any]
+    matrix: Matrix
     target: NDArray[Any]
     groups: NDArray[Any] | None = None
 
@@ -98,7 +127,7 @@ def with_class_indices(estimator: Any, classes: Sequence[Label]) -> Any:
     return estimator
 
 
-def scores(pipeline: Pipeline, matrix: NDArray[Any]) -> NDArray[np.float64] | None:
+def scores(pipeline: Pipeline, matrix: Matrix) -> NDArray[np.float64] | None:
     """Probabilities [rows, classes], or decision values, or None where the estimator has neither of each class."""
     model = pipeline[-1]
     pairwise = model.get_params().get("decision_function_shape") == "ovo" and len(model.classes_) > 2

@@ -10,12 +10,11 @@ import numpy as np
 import polars as pl
 
 from redstart.api.v1alpha1.training_job import TrainingJobSpec
-from redstart.artifacts.predictor import side_by_side
 from redstart.trainer import dataset, expectations, suspicions
 from redstart.trainer.columns import MAX_CATEGORIES, Roles, assign_roles, matrix
 from redstart.trainer.errors import TrainingError
 from redstart.trainer.findings import Finding, Kind, near_equal_labels, of_cells, quoted
-from redstart.trainer.fitting import Learnable
+from redstart.trainer.fitting import Learnable, matrix_of
 from redstart.trainer.progress import say
 from redstart.trainer.splitting import Parts, groups_of, split
 from redstart.trainer.target import Target, read_target, without_words
@@ -133,7 +132,7 @@ def part_of(
 ) -> Part:
     part = dataset.filled(rows[chosen], spec.prepare.dataset.forward_fill)
     tensors = matrix(part, roles)
-    return Part(tensors, Learnable(side_by_side(tensors), target.take(chosen), groups_of(part, roles)))
+    return Part(tensors, Learnable(matrix_of(tensors), target.take(chosen), groups_of(part, roles)))
 
 
 def _learnable(train: Part, roles: Roles) -> None:

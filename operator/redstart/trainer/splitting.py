@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import blake2b
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     Indices = NDArray[np.int64]
 
+_HASHED_ROWS = 20_000
 _MISSING = np.array([np.nan], dtype="<f8").tobytes()
 
 
@@ -72,27 +74,47 @@ def hashed_columns(rows: pl.DataFrame, roles: Roles) -> list[str]:
 
 def fractions(rows: pl.DataFrame, seed: int) -> NDArray[np.float64]:
     """For each row a number in [0, 1) that depends on its values and the seed only."""
-    pieces = [_encoded(rows[name]) for name in sorted(rows.columns)]
     key = seed.to_bytes(8, "little")
     hashes = b"".join(
         blake2b(b"".join(row), digest_size=8, key=key, person=b"redstart-split").digest()
-        for row in zip(*pieces, strict=True)
+        # All rows at once would be a small object for each value of the table.
+        for part in rows.select(sorted(rows.columns)).iter_slices(_HASHED_ROWS)
+        for row in zip(*_encoded(part), strict=True)
     )
     # 53 bits are what a float64 holds exactly.
     return (np.frombuffer(hashes, dtype="<u8") >> np.uint64(11)) / float(1 << 53)
 
 
-def _encoded(values: pl.Series) -> list[bytes]:
+def _encoded(rows: pl.DataFrame) -> list[list[bytes]]:
     """Each value as bytes: its own length in front of text, 8 bytes for a number (1 and 1.0 are equal) and for a
-    missing value of any type: a column without a value may become text when rows are appended."""
+    missing value of any type: a column without a value may become text when rows are appended. Neighbouring columns
+    of numbers are in one piece for each row."""
+    pieces: list[list[bytes]] = []
+    for numeric, columns in groupby(map(_comparable, rows), key=_is_number):
+        if numeric:
+            numbers = np.column_stack(
+                [values.cast(pl.Float64).fill_null(float("nan")).to_numpy() + 0.0 for values in columns]
+            )
+            whole = np.where(np.isnan(numbers), np.nan, numbers).astype("<f8").tobytes()
+            width = 8 * numbers.shape[1]
+            pieces.append([whole[at : at + width] for at in range(0, len(whole), width)])
+            continue
+        for values in columns:
+            known = [None if text is None else text.encode() for text in values.cast(pl.String).to_list()]
+            pieces.append(
+                [_MISSING if text is None else len(text).to_bytes(8, "little") + text for text in known]
+            )
+    return pieces
+
+
+def _comparable(values: pl.Series) -> pl.Series:
     if values.dtype.is_temporal() and values.dtype != pl.Time:
-        values = values.cast(pl.Datetime("us")).cast(pl.Int64)
-    if values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null):
-        numbers = values.cast(pl.Float64).fill_null(float("nan")).to_numpy() + 0.0
-        whole = np.where(np.isnan(numbers), np.nan, numbers).astype("<f8").tobytes()
-        return [whole[at : at + 8] for at in range(0, len(whole), 8)]
-    known = [None if text is None else text.encode() for text in values.cast(pl.String).to_list()]
-    return [_MISSING if text is None else len(text).to_bytes(8, "little") + text for text in known]
+        return values.cast(pl.Datetime("us")).cast(pl.Int64)
+    return values
+
+
+def _is_number(values: pl.Series) -> bool:
+    return values.dtype.is_numeric() or values.dtype in (pl.Boolean, pl.Null)
 
 
 def _by_time(rows: pl.DataFrame, roles: Roles, spec: Split) -> Parts:

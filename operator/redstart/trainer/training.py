@@ -13,7 +13,15 @@ from redstart.artifacts.manifest import Label, Threshold
 from redstart.trainer import evaluation, gates, preprocessing
 from redstart.trainer.errors import TrainingError, reported
 from redstart.trainer.evaluation import Scores
-from redstart.trainer.fitting import Learnable, choose_threshold, fit, in_parallel, scores, with_class_indices
+from redstart.trainer.fitting import (
+    Learnable,
+    choose_threshold,
+    fit,
+    forget_names,
+    in_parallel,
+    scores,
+    with_class_indices,
+)
 from redstart.trainer.gates import GateResult
 from redstart.trainer.preparing import Prepared, part_of
 from redstart.trainer.progress import Progress, say
@@ -123,6 +131,7 @@ def refitted(prepared: Prepared, pipeline: Pipeline, spec: TrainingJobSpec, prog
             part.learnable,
             lambda done: progress.moving(67, 70, f"fitting again on all {len(every):,} rows", done),
         )
+    forget_names(pipeline)
     if "n_jobs" in pipeline[-1].get_params() and "n_jobs" not in spec.algorithm.parameters:
         # This pod's processors are no property of the model.
         pipeline[-1].set_params(n_jobs=None)
