@@ -18,6 +18,7 @@ import numpy as np
 from redstart.artifacts import cells
 from redstart.artifacts.cells import CellError
 from redstart.artifacts.manifest import Input, Manifest
+from redstart.server.escaped import escape, escape_keys, needs_escape, unescape
 from redstart.server.hints import Hints
 from redstart.server.ignored import IgnoredInputs
 
@@ -97,6 +98,8 @@ class RowDecoder:
         self._inputs = manifest.inputs
         self._hints = hints or Hints(manifest.model)
         self._ignored = ignored or IgnoredInputs((), manifest)
+        names = [feature.name for feature in manifest.inputs] + list(self._ignored.names)
+        self._escapes = any(map(needs_escape, names))
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             _request_type(manifest.inputs, self._ignored.names)
         )
@@ -141,6 +144,8 @@ class RowDecoder:
 
     def _parsed(self, body: bytes) -> tuple[Any, bool]:
         """The request, and whether numbers in it may be text. Most bodies hold none, and are parsed once."""
+        if self._escapes:
+            body = escape_keys(body)
         try:
             return self._decoder.decode(body), False
         except msgspec.ValidationError as error:
@@ -195,6 +200,8 @@ class RowDecoder:
     def _explain(self, message: str, body: bytes) -> InputError:
         # Names of a client come before the mark and the model's own behind it, so the last one is msgspec's.
         what, _, path = message.rpartition(" - at `$")
+        if self._escapes:
+            what, path = unescape(what), unescape(path)
         located = _PLACE.fullmatch(path)
         if located is None:
             if message.startswith("Expected `array` of at most"):
@@ -300,6 +307,9 @@ def _request_type(
     names = [f"f{index}" for index in range(len(inputs))]
     others = [f"ignored{index}" for index in range(len(ignored))]
     types = [value_type(feature, texts=texts) for feature in inputs]
+    renamed = [*(feature.name for feature in inputs), *ignored]
+    if any(map(needs_escape, renamed)):
+        renamed = list(map(escape, renamed))
     # A nullable input may be left out; each row in `instances` has all values, as nothing else says which is which.
     row = msgspec.defstruct(
         "Row",
@@ -309,7 +319,7 @@ def _request_type(
         ]
         # Any JSON, which is not turned into objects.
         + [(name, msgspec.Raw, _ABSENT) for name in others],
-        rename=dict(zip([*names, *others], [*(feature.name for feature in inputs), *ignored], strict=True)),
+        rename=dict(zip([*names, *others], renamed, strict=True)),
         forbid_unknown_fields=True,
         kw_only=True,
         gc=False,
