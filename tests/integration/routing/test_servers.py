@@ -38,8 +38,9 @@ def serving(folder: Path, stack: ExitStack, made=None) -> Pod:
 async def test_a_request_that_the_router_has_given_up_on_is_not_answered(
     world: World, tmp_path: Path, stack: ExitStack
 ) -> None:
+    # It takes several times the time limit for these rows, on any machine.
     estimator = KNeighborsRegressor(n_neighbors=5, algorithm="brute")
-    pod = serving(tmp_path / "pod", stack, sample_artifacts.regression(estimator, times=400))
+    pod = serving(tmp_path / "pod", stack, sample_artifacts.regression(estimator, times=4000))
     pod.sidecar()
     pod.server()
     await asyncio.to_thread(pod.wait_ready)
@@ -58,7 +59,10 @@ async def test_a_request_that_the_router_has_given_up_on_is_not_answered(
         await until(counted, "all are counted")
     status = pod.snapshot()["all"]["status"]
     assert set(status) <= {"200", "499", "503"}
-    assert (status["200"], status["499"]) == (1, seen.status(504))
+    # None of the eight was answered. Which of the two it was is for the router to say of those that the server refused
+    # just when their time was over.
+    assert status["200"] == 1
+    assert status["499"] + status.get("503", 0) == 8
 
 
 async def test_a_server_that_is_killed_and_comes_back_fails_no_request(
