@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from redstart.api.v1alpha1.training_job import ForwardFill
 from redstart.trainer.columns import Roles
@@ -24,7 +25,8 @@ def filled(part: pl.DataFrame, fill: ForwardFill | None) -> pl.DataFrame:
     """Carry values forward within one part, and within groups; rows are in the order of time."""
     if fill is None:
         return part
-    carried = [pl.col(name).forward_fill(limit=fill.limit) for name in fill.columns]
+    # By exact name: pl.col reads `^a.*$` as a regular expression.
+    carried = [cs.by_name(name).as_expr().forward_fill(limit=fill.limit) for name in fill.columns]
     if fill.group_by:
-        carried = [expression.over(fill.group_by) for expression in carried]
+        carried = [expression.over(cs.by_name(fill.group_by)) for expression in carried]
     return part.with_columns(carried)

@@ -85,7 +85,7 @@ def prepare(
     findings += suspicions.index_columns(rows, roles)
     known = rows
     for name in dict.fromkeys([roles.target, *(wanted.drop_missing or [])]):
-        rest = known.drop_nulls(name)
+        rest = known.filter(known[name].is_not_null())
         kind: Kind = "MissingTarget" if name == roles.target else "MissingValues"
         findings += _dropped(kind, name, known.height - rest.height, f"have no {name}")
         known = rest

@@ -166,7 +166,7 @@ def read_rows(files: Sequence[DataFile], declared: Mapping[str, Declared] | None
     for file, reading in zip(files[1:], read[1:], strict=True):
         _same_columns(files[0], first, file, reading.rows)
     types = {name: _common_type(name, files, read, declared.get(name, UNDECLARED)) for name in first.columns}
-    rows = pl.concat([reading.rows.select(first.columns).cast(types) for reading in read])  # type: ignore[arg-type]
+    rows = pl.concat([reading.rows[first.columns].cast(types) for reading in read])  # type: ignore[arg-type]
     if rows.is_empty():
         raise TrainingError("NoRows", f"{_list(file.uri for file in files)}: no rows")
     counts = {

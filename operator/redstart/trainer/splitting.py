@@ -50,7 +50,7 @@ def split(rows: pl.DataFrame, roles: Roles, target: Target, spec: Split) -> Part
         parts = _by_time(rows, roles, spec)
     else:
         columns = [spec.group] if spec.group else hashed_columns(rows, roles)
-        held = fractions(rows.select(columns), spec.seed) < spec.test_fraction
+        held = fractions(rows[columns], spec.seed) < spec.test_fraction
         rule = SplitRule(spec.strategy, spec.seed, spec.test_fraction, columns)
         parts = Parts(np.flatnonzero(~held), np.flatnonzero(held), rule)
     for name, part in (("training", parts.train), ("test", parts.test)):
@@ -78,7 +78,7 @@ def fractions(rows: pl.DataFrame, seed: int) -> NDArray[np.float64]:
     hashes = b"".join(
         blake2b(b"".join(row), digest_size=8, key=key, person=b"redstart-split").digest()
         # All rows at once would be a small object for each value of the table.
-        for part in rows.select(sorted(rows.columns)).iter_slices(_HASHED_ROWS)
+        for part in rows[sorted(rows.columns)].iter_slices(_HASHED_ROWS)
         for row in zip(*_encoded(part), strict=True)
     )
     # 53 bits are what a float64 holds exactly.

@@ -206,3 +206,13 @@ def test_scaling(scale: str, estimator: Any, scaler: type | None) -> None:
 def test_an_imputation_that_does_not_fit(impute: dict[str, str], message: str) -> None:
     with pytest.raises(TrainingError, match=message):
         pipeline(impute=impute)
+
+
+@pytest.mark.parametrize("group", [None, "^b.*$"], ids=["alone", "within groups"])
+def test_a_name_that_looks_like_a_regular_expression_fills_only_its_own_column(group):
+    rows = pl.DataFrame(
+        {"^a.*$": [1.0, None, None], "ab": [1.0, None, 2.0], "^b.*$": [1, 1, 2], "bb": [1, 2, 1]}
+    )
+    found = dataset.filled(rows, ForwardFill(columns=["^a.*$"], group_by=group))
+    assert found["^a.*$"].to_list() == [1.0, 1.0, None if group else 1.0]
+    assert found["ab"].to_list() == [1.0, None, 2.0]
