@@ -59,6 +59,12 @@ def _usable(number: int, name: str) -> None:
             f"the name of column {number} has {len(name):,} characters, at most {LONGEST_NAME} are possible; give it "
             "a shorter one (is the first line a header?)"
         )
+    if name == "*" or (name.startswith("^") and name.endswith("$")):
+        # To polars, which reads the rows, these are patterns wherever a column is named.
+        raise HeaderError(
+            f"the name of column {number}, {name!r}, is a pattern that stands for other columns; give it a name that "
+            "is not * and does not begin with ^ and end with $"
+        )
     if "\ufffd" in name:
         raise HeaderError(
             f"the name of column {number}, {name}, has the sign U+FFFD, which is left where an encoding was taken for "

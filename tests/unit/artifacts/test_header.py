@@ -34,6 +34,8 @@ def test_names_that_are_taken(cells: list[str], names: list[str]) -> None:
         pytest.param(["a", "", "b"], "column 2 has no name; name it", id="no name"),
         pytest.param(["a", "  ", "b"], "column 2 has no name", id="a blank name"),
         pytest.param(["a", "gr\ufffdn"], r"column 2, gr.n, has the sign U\+FFFD", id="a damaged name"),
+        pytest.param(["a", "^a.*$"], r"column 2, '\^a\.\*\$', is a pattern", id="a regular expression"),
+        pytest.param(["*", "b"], r"column 1, '\*', is a pattern", id="a star"),
         pytest.param(["a" * 129, "b"], "column 1 has 129 characters, at most 128", id="a long name"),
         pytest.param(["5.1", "3.5", "setosa"], "column 1 would be 5.1, which is a number", id="fractions"),
         pytest.param(["6", "148", "72", "0"], "column 1 would be 6, which is a number", id="whole numbers"),
