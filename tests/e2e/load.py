@@ -3,6 +3,9 @@
 Arrivals are evenly spaced whatever the answers do (an open loop), so that a slow server sees no mercy. Prints one
 JSON line each second, and a last one with "total": true. Ends after --requests, or on SIGTERM. "stalled" is the
 longest time, in seconds, for which this process itself stood still: what fails then says nothing of the server.
+
+Begins when the address takes a connection: a Service's leads nowhere until this node's kube-proxy has heard of its
+first endpoint, which is up to a second after that is ready, and nobody tells.
 """
 
 from __future__ import annotations
@@ -67,6 +70,21 @@ class Connection:
     def __str__(self) -> str:
         now = time.monotonic()
         return f"{now - self.opened:.2f}s old, {self.answers} answers, last used {now - self.used:.2f}s ago"
+
+
+async def reachable(host: str, port: int, seconds: float = 30.0) -> None:
+    """Wait until the address takes a connection."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
 
 
 async def connected(host: str, port: int, pool: list[Connection]) -> Connection:
@@ -158,6 +176,7 @@ async def main() -> None:
                 }
             )
 
+    await reachable(host, port)
     begun = time.monotonic()
     spoken = begun
     while tally.sent < options.requests and not stop.is_set():

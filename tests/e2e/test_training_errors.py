@@ -98,7 +98,7 @@ def test_a_spec_or_data_at_fault_is_named(
 
 def test_files_whose_columns_differ_are_named(cluster: Kubernetes, store: Store) -> None:
     folder = cluster.namespace
-    other = DATA.rows.with_columns(pl.lit("n/a").alias("mean area"))
+    other = DATA.rows.with_columns(pl.lit("broken").alias("mean area"))
     store.put(f"{folder}/rows/1.csv", DATA.csv().encode())
     store.put(f"{folder}/rows/2.csv", other.write_csv().encode())
     cluster.apply(store.secret(), job(store, folder, store.uri(f"{folder}/rows/*.csv")))
@@ -115,7 +115,9 @@ def test_a_glob_that_matches_no_file_is_named(cluster: Kubernetes, store: Store)
 
 
 def test_wrong_credentials_are_named_and_mended_by_the_secret(cluster: Kubernetes, store: Store) -> None:
-    cluster.apply(store.secret(AWS_SECRET_ACCESS_KEY="wrong"), config_map("rows", all=DATA.csv()))
+    cluster.apply(
+        store.secret(AWS_SECRET_ACCESS_KEY="no-key-of-this-store"), config_map("rows", all=DATA.csv())
+    )
     cluster.apply(job(store, cluster.namespace))
     assert_failed(cluster, "StoreDenied", [store.uri(cluster.namespace), "access denied"])
     cluster.apply(store.secret())

@@ -301,9 +301,7 @@ def _common_type(
 def _is_truth(values: pl.Series) -> bool:
     """Whether a file's column may be one of booleans: 1 and 0 may, among true and false of other files."""
     kind = values.dtype
-    return kind in (pl.Null, pl.Boolean) or bool(
-        kind.is_numeric() and values.drop_nulls().is_in([0, 1]).all()
-    )
+    return kind in (pl.Null, pl.Boolean) or bool(kind.is_numeric() and ((values == 0) | (values == 1)).all())
 
 
 def _described(name: str, kind: pl.DataType, reading: Reading, declared: Declared) -> str:

@@ -187,8 +187,9 @@ def test_nan_in_parquet_is_missing(volume: Volume) -> None:
         ),
     ],
 )
-def test_files_that_differ_are_named(volume: Volume, second: str, message: str) -> None:
-    volume.put("1.csv", "a,b\n1,2\n")
+@pytest.mark.parametrize("first", ["a,b\n1,2\n", "a,b\n1.5,2.5\n"], ids=["whole numbers", "fractions"])
+def test_files_that_differ_are_named(volume: Volume, first: str, second: str, message: str) -> None:
+    volume.put("1.csv", first)
     volume.put("2.csv", second)
     with pytest.raises(TrainingError) as caught:
         volume.read("1.csv", "2.csv")
