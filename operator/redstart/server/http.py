@@ -30,6 +30,11 @@ LINGER_SECONDS = 5.0
 """How long a connection that is about to be closed is still read, so that its client can read why."""
 
 _MAX_PIPELINED = 32
+
+_MAX_UNREAD = 8 * 1024 * 1024
+"""Bytes of answers that one client has not read. Pausing does not bound them: one read of the socket may bring
+thousands of requests of a few bytes, each for an answer of some hundred KiB."""
+
 _KEPT = frozenset(
     {
         b"content-encoding",
@@ -92,7 +97,7 @@ class Exchange:
         connection = self.connection
         if connection.lost:
             return
-        self.response = b"".join(
+        self.response = response = b"".join(
             (
                 b"HTTP/1.1 %d %s\r\ndate: %s\r\n" % (status, _REASONS[status].encode(), Clock.date),
                 headers,
@@ -101,6 +106,7 @@ class Exchange:
                 b"" if self.method == b"HEAD" else body,
             )
         )
+        connection.hold(len(response))
         connection.flush()
 
 
@@ -168,6 +174,8 @@ class Connection(asyncio.Protocol):
         self._since = monotonic()
         self._receiving = False
         self._blocked: float | None = None
+        # Bytes of answers that wait for one before them.
+        self._held = 0
 
     # asyncio's side
 
@@ -211,6 +219,12 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if self._held + self._transport.get_write_buffer_size() > _MAX_UNREAD:
+            self._refusal = (
+                429,
+                f"more than {_MAX_UNREAD} bytes of answers wait to be read on this connection",
+            )
+            raise ValueError(self._refusal[1])
         self._url, self._headers, self._head, self._expects = b"", {}, 0, False
         self._receiving, self._since = True, monotonic()
 
@@ -257,6 +271,8 @@ class Connection(asyncio.Protocol):
         if exchange is None or exchange.answered:
             if self._ending:
                 self._transport.close()
+            elif len(self._pending) > _MAX_PIPELINED:
+                self._throttle()
             return
         parts = exchange.parts
         exchange.body = parts[0] if len(parts) == 1 else b"".join(parts)
@@ -267,11 +283,16 @@ class Connection(asyncio.Protocol):
 
     # Answers
 
+    def hold(self, size: int) -> None:
+        """Count an answer until it is sent."""
+        self._held += size
+
     def flush(self) -> None:
         """Send all answers that are next in order."""
         pending = self._pending
         while pending and (response := pending[0].response) is not None:
             exchange = pending.popleft()
+            self._held -= len(response)
             self._transport.write(response)
             if exchange.close:
                 self._end(whole=self._current is not exchange)

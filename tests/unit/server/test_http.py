@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.server.sample_artifacts import ROW
 from tests.unit.server.wire import Client, as_json, request
 
+from redstart.server import http
 from redstart.server.application import MAX_BODY
 from redstart.server.http import IDLE_SECONDS, LINGER_SECONDS, MAX_HEAD, REQUEST_SECONDS
 
@@ -196,6 +197,33 @@ def test_a_client_that_sends_many_requests_ahead_waits(client):
     client.send(PREDICT * 100)
     assert client.transport.paused
     assert statuses(client) == [200] * 100
+    assert not client.transport.paused
+
+
+@pytest.mark.parametrize(
+    ("first", "reads"),
+    [
+        pytest.param(b"", False, id="of which none is read"),
+        pytest.param(PREDICT, True, id="behind an answer that is not there yet"),
+    ],
+)
+def test_answers_to_short_requests_in_one_read_are_bounded(first, reads, client, monkeypatch):
+    bound = 100_000
+    monkeypatch.setattr(http, "_MAX_UNREAD", bound)
+    client.transport.reads = reads
+    one = len(client.application.service.openapi)
+    client.send(first + request("/openapi.json") * 1000)
+    assert client.connection._held + len(client.transport.written) < bound + 2 * one + 1000
+    found = statuses(client)
+    assert set(found[:-1]) == {200}, "what was taken before is answered"
+    assert found[-1] == 429
+    assert client.transport.ended
+
+
+def test_answers_that_wait_for_one_before_them_pause_reading(client):
+    client.send(PREDICT + LIVE * 40)
+    assert client.transport.paused
+    assert statuses(client) == [200] * 41
     assert not client.transport.paused
 
 

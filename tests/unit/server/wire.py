@@ -39,10 +39,14 @@ class Transport:
     def __init__(self) -> None:
         self.written = b""
         self.closed = self.ended = self.aborted = self.paused = False
+        self.reads = True  # whether the client does
 
     def write(self, data: bytes) -> None:
         assert not self.closed
         self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return 0 if self.reads else len(self.written)
 
     def close(self) -> None:
         self.closed = True
