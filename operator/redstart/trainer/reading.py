@@ -165,7 +165,14 @@ def read_rows(files: Sequence[DataFile], declared: Mapping[str, Declared] | None
     first = read[0].rows
     for file, reading in zip(files[1:], read[1:], strict=True):
         _same_columns(files[0], first, file, reading.rows)
-    types = {name: _common_type(name, files, read, declared.get(name, UNDECLARED)) for name in first.columns}
+    # polars makes a table's schema anew each time that it is asked: for each of many columns, most of the reading.
+    schemas = [reading.rows.schema for reading in read]
+    types = {
+        name: _common_type(
+            name, files, read, [schema[name] for schema in schemas], declared.get(name, UNDECLARED)
+        )
+        for name in first.columns
+    }
     rows = pl.concat([reading.rows[first.columns].cast(types) for reading in read])  # type: ignore[arg-type]
     if rows.is_empty():
         raise TrainingError("NoRows", f"{_list(file.uri for file in files)}: no rows")
@@ -270,12 +277,15 @@ def _same_columns(first: DataFile, expected: pl.DataFrame, file: DataFile, frame
 
 
 def _common_type(
-    name: str, files: Sequence[DataFile], read: Sequence[Reading], declared: Declared
+    name: str,
+    files: Sequence[DataFile],
+    read: Sequence[Reading],
+    kinds: Sequence[pl.DataType],
+    declared: Declared,
 ) -> pl.DataType:
     common: pl.DataType = pl.Null()
     since = 0
-    for at, reading in enumerate(read):
-        kind = reading.rows.schema[name]
+    for at, (reading, kind) in enumerate(zip(read, kinds, strict=True)):
         if kind in (common, pl.Null):
             continue
         if common == pl.Null:

@@ -15,9 +15,14 @@ CANONICAL_FORM = 1
 # What decides where, when and whether a model trains, but not what it learns. Gates judge a model that exists.
 _OPERATIONAL = frozenset({"suspend", "backoff_limit", "active_deadline", "gates"})
 
-TRAINER_FIELDS = frozenset({"image", "command", "args"})
-"""What of spec.template says who trains: another trainer may learn something else from the same rows. Redstart's own
-trainer is told apart by its semantics instead, so that an upgrade of the operator trains nothing again."""
+_TRAINER = frozenset({"image", "command", "args"})
+
+
+def who_trains(template: dict[str, Any]) -> dict[str, Any]:
+    """What of spec.template, as JSON, says who trains: another trainer may learn something else from the same rows.
+    Redstart's own trainer is told apart by its semantics instead, so that an upgrade of the operator trains nothing
+    again."""
+    return {name: value for name, value in template.items() if name in _TRAINER}
 
 
 def training_fields(spec: TrainingJobSpec) -> dict[str, Any]:
@@ -32,7 +37,7 @@ def training_fields(spec: TrainingJobSpec) -> dict[str, Any]:
             # A query may be a signature, which is another one each time; the rows themselves are in the data digest.
             source["uri"] = source["uri"].split("?", 1)[0]
     fields["output"].pop("secretRef", None)
-    trainer = {name: value for name, value in fields.pop("template", {}).items() if name in TRAINER_FIELDS}
+    trainer = who_trains(fields.pop("template", {}))
     return fields | ({"template": trainer} if trainer else {})
 
 

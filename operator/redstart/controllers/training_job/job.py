@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from redstart.api.durations import seconds
 from redstart.api.v1alpha1 import TrainingJobSpec
 from redstart.api.v1alpha1.common import GROUP
-from redstart.api.v1alpha1.digest import TRAINER_FIELDS, changed_fields, digest, training_fields
+from redstart.api.v1alpha1.digest import changed_fields, digest, training_fields, who_trains
 from redstart.controllers import pods, storage
 from redstart.controllers.storage import Use
 from redstart.settings import Pods
@@ -93,8 +93,7 @@ def config_map(owner: Object, spec: TrainingJobSpec, number: int, runtime: Runti
     """The immutable ConfigMap with job.json."""
     metadata = owner["metadata"]
     told = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=set(_NOT_FOR_TRAINER))
-    template = told.pop("template")
-    if trainer := {name: value for name, value in template.items() if name in TRAINER_FIELDS}:
+    if trainer := who_trains(told.pop("template")):
         told["template"] = trainer
     document = {
         "contract": CONTRACT,
