@@ -79,6 +79,9 @@ class Daemon:
                 env=os.environ | (environment or {}),
                 cwd=self.folder,
             )
+        # The kernel lets the parent go on a moment before it shows the new program's command line, and whoever asks
+        # next would take it for another program.
+        wait(lambda: _command_line(process.pid) or Identity.of(process.pid) is None, 10, 0.002)
         identity = Identity.of(process.pid)
         # None when it has ended already: then nothing runs, as `running` says of an empty record.
         self._record.write_text(f"{identity.pid} {identity.started} {identity.boot}\n" if identity else "")
